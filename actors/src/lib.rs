@@ -1,0 +1,17 @@
+//! The simulation: pure state machines of the simulated hardware, and the actors that run them.
+//!
+//! Nothing here opens a socket or a file, reads the wall clock or draws from global randomness: time comes in
+//! as [`time::SimInstant`], chance from [`seed::Seed`], and whatever must happen outside leaves as an effect
+//! through [`ports`]. `use actix` stands only under [`shell`].
+
+pub mod ids;
+pub mod node;
+pub mod ports;
+pub mod seed;
+pub mod shell;
+pub mod time;
+pub mod timing;
+pub mod wire;
+
+#[cfg(feature = "test-util")]
+pub mod testkit;

@@ -1,0 +1,2 @@
+//! metalsim binary.
+fn main() {}
