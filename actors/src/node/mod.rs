@@ -1,0 +1,254 @@
+//! The simulated server: data, and one pure function that says what it does next.
+//!
+//! [`Node::step`] takes the time and an [`Event`] and changes the node, answers with a [`Reply`] and leaves
+//! [`Effect`]s for the shell to carry out. It has no clock, lock, sleep or I/O; chance comes from the node's seed.
+//! A refused event changes nothing.
+//!
+//! | part | file |
+//! | --- | --- |
+//! | management controller | [`bmc`] |
+//! | power, self test, choice of the boot target | [`firmware`] |
+//! | disk | [`disk`] |
+//! | agent in the ramdisk | [`agent`] |
+
+pub mod agent;
+pub mod bmc;
+pub mod disk;
+pub mod effect;
+pub mod firmware;
+pub mod invariant;
+pub mod phase;
+pub mod profile;
+mod step;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use self::agent::{Agent, AgentReply, AgentRequest, AgentSettings};
+use self::bmc::{Bmc, BmcCommand, BootTarget, PowerState};
+use self::disk::Disk;
+use self::effect::Outcome;
+use self::firmware::{BootProgress, Host};
+use self::phase::Phase;
+use self::profile::HardwareProfile;
+use crate::ids::{Epoch, MacAddress, NodeId};
+use crate::seed::Seed;
+use crate::time::SimInstant;
+use crate::timing::Timing;
+
+pub use self::effect::{Effect, Effects, Record};
+
+/// Labels of a node, as the settings give them.
+pub type Labels = BTreeMap<Box<str>, Box<str>>;
+
+/// Who a node is. Fixed for its life, shared between the node and the directory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Identity {
+    /// Redfish system id and SMBIOS UUID.
+    pub id: NodeId,
+    /// Name from the settings.
+    pub name: Box<str>,
+    /// MAC addresses, one for each network interface of the profile.
+    pub macs: Box<[MacAddress]>,
+    /// Labels from the settings.
+    pub labels: Arc<Labels>,
+}
+
+/// What all nodes of a kind share.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    /// Hardware.
+    pub profile: Arc<HardwareProfile>,
+    /// Durations.
+    pub timing: Timing,
+    /// Simulated seconds in a real one. What real clients time, such as heartbeats, is stretched by it.
+    pub speed: f64,
+    /// The agent in the ramdisk.
+    pub agent: AgentSettings,
+}
+
+/// Something that happens to a node.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A Redfish client asks the BMC for a change.
+    Bmc {
+        /// The client's `If-Match`, as the revision that it names. The change is refused if the node has moved on.
+        if_match: Option<u32>,
+        /// The change.
+        command: BmcCommand,
+    },
+    /// A client calls the agent's API.
+    Agent(AgentRequest),
+    /// The deadline that the node asked for has passed.
+    Timer,
+    /// An effect ended.
+    Outcome {
+        /// The node's epoch when the effect left.
+        epoch: Epoch,
+        /// What came of it.
+        outcome: Outcome,
+    },
+}
+
+/// Answer to an event that was taken.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// Done, or begun.
+    Done,
+    /// The agent's answer.
+    Agent(AgentReply),
+}
+
+/// Why an event was not taken. The node is unchanged.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refused {
+    /// The client's `If-Match` names an older revision.
+    #[error("the resource has changed since it was read")]
+    PreconditionFailed,
+    /// The BMC has no such virtual media slot.
+    #[error("no virtual media slot {0:?}")]
+    UnknownSlot(Box<str>),
+    /// The BMC does not offer the target.
+    #[error("boot target {0:?} is not offered")]
+    BootTargetNotAllowed(BootTarget),
+    /// The target exists only in UEFI mode.
+    #[error("boot target {0:?} needs UEFI boot mode")]
+    BootTargetNeedsUefi(BootTarget),
+    /// Secure boot exists only in UEFI mode.
+    #[error("secure boot needs UEFI boot mode")]
+    SecureBootNeedsUefi,
+    /// No such BIOS attribute.
+    #[error("no BIOS attribute {0:?}")]
+    UnknownBiosAttribute(Box<str>),
+    /// A BIOS attribute of another type.
+    #[error("BIOS attribute {name:?} is of type {expected}")]
+    BiosAttributeType {
+        /// Attribute.
+        name: Box<str>,
+        /// Its type.
+        expected: &'static str,
+    },
+    /// No agent is running or it no longer answers: the connection is to be dropped without an answer.
+    #[error("no agent answers on this node")]
+    NoAgent,
+    /// The agent refuses the call.
+    #[error(transparent)]
+    Agent(#[from] agent::AgentError),
+    /// The result of an effect that belongs to an earlier life of the node.
+    #[error("result of an earlier power or boot state")]
+    Stale,
+}
+
+/// A simulated server.
+#[derive(Clone, Debug)]
+pub struct Node {
+    identity: Arc<Identity>,
+    kind: Arc<Kind>,
+    seed: Seed,
+    draws: u32,
+    epoch: Epoch,
+    revision: u32,
+    bmc: Bmc,
+    host: Host,
+    disk: Disk,
+    agent: Option<Box<Agent>>,
+}
+
+impl Node {
+    /// A node that is off, with a blank disk and factory settings.
+    #[must_use]
+    pub fn new(identity: Arc<Identity>, kind: Arc<Kind>, seed: Seed) -> Self {
+        let bmc = Bmc::new(&kind.profile);
+        Self {
+            identity,
+            kind,
+            seed,
+            draws: 0,
+            epoch: Epoch::default(),
+            revision: 1,
+            bmc,
+            host: Host::Off,
+            disk: Disk::default(),
+            agent: None,
+        }
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    /// What it shares with others of its kind.
+    #[must_use]
+    pub fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    /// Its hardware.
+    #[must_use]
+    pub fn profile(&self) -> &HardwareProfile {
+        &self.kind.profile
+    }
+
+    /// Count of its power and boot changes.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Grows with every change that a Redfish client can see: the entity tag of all of the node's resources.
+    #[must_use]
+    pub fn revision(&self) -> u32 {
+        self.revision
+    }
+
+    /// Management controller.
+    #[must_use]
+    pub fn bmc(&self) -> &Bmc {
+        &self.bmc
+    }
+
+    /// Host power and boot state.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Disk.
+    #[must_use]
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// The agent, while a ramdisk with one runs.
+    #[must_use]
+    pub fn agent(&self) -> Option<&Agent> {
+        self.agent.as_deref()
+    }
+
+    /// Redfish `PowerState`.
+    #[must_use]
+    pub fn power_state(&self) -> PowerState {
+        self.host.power_state()
+    }
+
+    /// Redfish `BootProgress.LastState`.
+    #[must_use]
+    pub fn boot_progress(&self) -> BootProgress {
+        self.host.boot_progress()
+    }
+
+    /// Where the node is in its life.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        Phase::of(self)
+    }
+
+    /// When the node next wants [`Event::Timer`]. `None`: nothing is pending.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<SimInstant> {
+        let agent = self.agent.as_ref().and_then(|agent| agent.next_deadline());
+        [self.host.deadline(), agent].into_iter().flatten().min()
+    }
+}
