@@ -80,6 +80,7 @@ impl Decoder {
                 continue;
             }
             if self.try_next_form(&path, &message) {
+                self.check_tables(&path);
                 continue;
             }
             let original = self.original(&path);
@@ -146,34 +147,57 @@ impl Decoder {
         }
     }
 
-    /// Sections must be tables: serde would take a list for one, its elements as the fields in their order.
+    /// Sections and the elements of lists of tables must be tables: serde would take a list for one, its elements
+    /// as the fields in their order.
     fn check_tables(&mut self, path: &KeyPath) {
-        let Some(Value::Object(defaults)) = default_at(&self.defaults, path) else {
-            return;
-        };
-        let keys: Vec<String> = defaults.keys().cloned().collect();
-        let text = self.tree.origin(path).is_some_and(Origin::is_text);
+        match default_at(&self.defaults, path) {
+            Some(Value::Object(defaults)) => {
+                let keys: Vec<String> = defaults.keys().cloned().collect();
+                if self.check_table(path) {
+                    keys.iter().for_each(|key| self.check_tables(&path.key(key)));
+                } else {
+                    self.blame(path, "expected a table");
+                    self.repair(path);
+                }
+            }
+            Some(Value::Array(defaults)) if defaults.first().is_some_and(Value::is_object) => {
+                let elements = self
+                    .tree
+                    .get_mut(path)
+                    .and_then(|list| list.as_array())
+                    .map_or(0, Vec::len);
+                // From the end, so that taking one out moves none that is still to come.
+                for index in (0..elements).rev() {
+                    let element = path.index(index);
+                    if !self.check_table(&element) {
+                        self.blame(&element, "expected a table");
+                        self.remove(&element);
+                    }
+                }
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// Whether the value at `path` is a table, or a text that is one in YAML and now becomes it.
+    fn check_table(&mut self, path: &KeyPath) -> bool {
+        let text = self.tree.is_text(path);
         let Some(value) = self.tree.get_mut(path) else {
-            return;
+            return true;
         };
         if let (true, Value::String(found)) = (text, &value)
             && let Some(table @ Value::Object(_)) = as_yaml(found)
         {
             *value = table;
         }
-        if value.is_object() {
-            keys.iter().for_each(|key| self.check_tables(&path.key(key)));
-        } else {
-            self.blame(path, "expected a table");
-            self.repair(path);
-        }
+        value.is_object()
     }
 
     /// A text given by environment or flag may stand for another type: tries what it would be in YAML, then a
     /// list separated by commas. Whether there was one more form to try.
     fn try_next_form(&mut self, path: &KeyPath, message: &str) -> bool {
         let original = self.original(path);
-        if !self.tree.origin(&original).is_some_and(Origin::is_text) {
+        if !self.tree.is_text(&original) {
             return false;
         }
         let Some(value) = self.tree.get_mut(path) else {

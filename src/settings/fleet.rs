@@ -221,7 +221,7 @@ impl Duplicates {
                 // Nodes of one name have one id too: that was said.
                 Entry::Occupied(first) if nodes[*first.get()].name == node.name => {}
                 Entry::Occupied(first) => {
-                    self.note(&mut count, *first.get(), index, &format!("the uuid {}", node.id))
+                    self.note(&mut count, *first.get(), index, &format!("the uuid {}", node.id));
                 }
                 Entry::Vacant(place) => {
                     place.insert(index);

@@ -106,11 +106,6 @@ pub(super) enum Origin {
 }
 
 impl Origin {
-    /// Whether the value is a text that still has to find its type.
-    pub(super) fn is_text(&self) -> bool {
-        matches!(self, Self::Environment(_) | Self::Flag(_))
-    }
-
     /// What relative paths in the value are relative to: the file's folder, or the working directory.
     pub(super) fn folder(&self) -> Option<&Path> {
         match self {
@@ -183,6 +178,14 @@ impl Tree {
     pub(super) fn merge(&mut self, layer: Value, origin: &Origin) {
         let mut path = KeyPath::default();
         merge_value(&mut self.root, layer, &mut path, origin, &mut self.origins);
+    }
+
+    /// Whether the value at `path` is, as a whole, a text that still has to find its type.
+    pub(super) fn is_text(&self, path: &KeyPath) -> bool {
+        matches!(
+            self.origins.get(path),
+            Some(Origin::Environment(_) | Origin::Flag(_))
+        )
     }
 
     /// Where the value at `path` came from.

@@ -288,7 +288,7 @@ fn files_that_cannot_be_read_are_named_with_the_other_problems() {
 
 #[test]
 fn contradictions_are_refused() {
-    let cases: [(&[(&str, &str)], &str); 11] = [
+    let cases: [(&[(&str, &str)], &str); 14] = [
         (
             &[
                 ("redfish.username", "a"),
@@ -307,6 +307,9 @@ fn contradictions_are_refused() {
         (&[("fleet[0].start", "18446744073709551615")], "fleet[0].start"),
         (&[("fleet[0].count", "10000001")], "fleet"),
         (&[("redfish.listen", "")], "redfish.listen"),
+        (&[("fleet", "7")], "fleet[0]"),
+        (&[("fleet", "[[node-1]]")], "fleet[0]"),
+        (&[("redfish", "127.0.0.1:80")], "redfish"),
     ];
     for (set, key) in cases {
         assert_eq!(wrong_keys(&flags(set)), [key], "{set:?}");
