@@ -130,7 +130,10 @@ impl Timing {
     /// What the command or step `name` takes.
     #[must_use]
     pub fn of_command(&self, name: &str) -> Latency {
-        self.agent_commands.iter().find(|(known, _)| &**known == name).map_or(self.agent_command, |(_, latency)| *latency)
+        self.agent_commands
+            .iter()
+            .find(|(known, _)| &**known == name)
+            .map_or(self.agent_command, |(_, latency)| *latency)
     }
 }
 
