@@ -20,6 +20,8 @@ pub mod invariant;
 pub mod phase;
 pub mod profile;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
