@@ -44,6 +44,11 @@ impl Node {
                 self.on_outcome(now, outcome, out);
                 Reply::Done
             }
+            #[cfg(any(test, feature = "test-util"))]
+            Event::Bug => {
+                self.host = Host::NoBootDevice;
+                panic!("a bug, on purpose")
+            }
         };
         self.advance(now, out);
         Ok(reply)

@@ -25,7 +25,8 @@ pub(super) struct Apply {
     /// Hold the answer back until the command that the event begins, or names, has ended.
     pub(super) wait: bool,
     pub(super) reply: oneshot::Sender<Result<Reply, Failure>>,
-    /// Returns when the event is dealt with, whether or not anybody still waits for the answer.
+    /// Returns when the event is dealt with, whether or not anybody still waits for the answer. A request that waits
+    /// for the end of a command holds none: those are bounded by number.
     pub(super) permit: Permit,
 }
 

@@ -4,6 +4,8 @@ mod handle;
 mod messages;
 mod node;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 
 pub use self::handle::{AskError, NodeRef, Permits};
 pub use self::node::Services;

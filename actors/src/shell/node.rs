@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix::{Actor, ActorFutureExt as _, AsyncContext, Context, Handler, SpawnHandle, WrapFuture as _};
 use tokio::sync::oneshot;
 
-use super::handle::{NodeRef, Permit};
+use super::handle::NodeRef;
 use super::messages::{Apply, Failure, Look};
 use crate::ids::{CommandId, Epoch};
 use crate::node::agent::AgentReply;
@@ -42,7 +42,6 @@ struct Waiter {
     epoch: Epoch,
     command: CommandId,
     reply: oneshot::Sender<Result<Reply, Failure>>,
-    _permit: Permit,
 }
 
 /// The actor. The node itself is shared with the supervisor of the same thread, which keeps it if the actor dies.
@@ -221,7 +220,7 @@ impl Handler<Apply> for NodeActor {
             event,
             wait,
             reply,
-            permit,
+            permit: _permit,
         }: Apply,
         context: &mut Self::Context,
     ) {
@@ -237,7 +236,6 @@ impl Handler<Apply> for NodeActor {
                     epoch,
                     command: command.id,
                     reply,
-                    _permit: permit,
                 });
                 // It may have ended within the very step that began it.
                 self.settle_waiters();
