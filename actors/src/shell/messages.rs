@@ -33,4 +33,7 @@ pub(super) struct Apply {
 /// Looks at a node. The closure carries its own way of answering.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Look(pub(super) Box<dyn FnOnce(&Node, SimInstant) + Send>);
+pub(super) struct Look(pub(super) Reader);
+
+/// What looks at a node.
+pub(super) type Reader = Box<dyn FnOnce(&Node, SimInstant) + Send>;

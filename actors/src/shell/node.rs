@@ -193,7 +193,7 @@ impl NodeActor {
                 None => {}
                 Some(result) if result.command_status == CommandStatus::Running => still_waiting.push(waiter),
                 Some(result) => {
-                    let reply = Reply::Agent(AgentReply::Command(Box::new(result.clone())));
+                    let reply = Reply::Agent(AgentReply::Command(Arc::clone(result)));
                     drop(waiter.reply.send(Ok(reply)));
                 }
             }

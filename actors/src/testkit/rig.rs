@@ -255,7 +255,7 @@ impl Rig {
             name: name.to_owned(),
             params,
         })? {
-            AgentReply::Command(result) => Ok(*result),
+            AgentReply::Command(result) => Ok(Arc::unwrap_or_clone(result)),
             other => panic!("a command result, not {other:?}"),
         }
     }
@@ -263,7 +263,9 @@ impl Rig {
     /// The newest command result.
     pub fn newest(&mut self) -> CommandResult {
         match self.agent(Operation::List) {
-            Ok(AgentReply::Commands(results)) => results.last().cloned().expect("a result"),
+            Ok(AgentReply::Commands(results)) => {
+                results.last().map(|newest| (**newest).clone()).expect("a result")
+            }
             other => panic!("results, not {other:?}"),
         }
     }

@@ -3,6 +3,8 @@
 //! One command at a time; results are kept newest last. Shapes and order of the checks are those of
 //! ironic-python-agent (`api/app.py`, `extensions/base.py`).
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::link::Context;
@@ -151,9 +153,9 @@ pub enum AgentReply {
         started_at: SimInstant,
     },
     /// All results, oldest first.
-    Commands(Vec<CommandResult>),
+    Commands(Vec<Arc<CommandResult>>),
     /// One result.
-    Command(Box<CommandResult>),
+    Command(Arc<CommandResult>),
 }
 
 impl Agent {
@@ -180,7 +182,7 @@ impl Agent {
             Operation::Get(id) => {
                 let known = id.parse().ok().and_then(|id| self.command(id));
                 let known = known.ok_or_else(|| AgentError::UnknownResult(id.to_string()))?;
-                Ok(AgentReply::Command(Box::new(known.clone())))
+                Ok(AgentReply::Command(Arc::clone(known)))
             }
             Operation::Execute { name, .. } => {
                 if let Some(running) = &self.running {
@@ -200,7 +202,7 @@ impl Agent {
         name: CommandName,
         planned: Planned,
         history: usize,
-    ) -> (CommandResult, Aftermath) {
+    ) -> (Arc<CommandResult>, Aftermath) {
         let mut result = CommandResult {
             id,
             command_name: name.short(),
@@ -211,7 +213,7 @@ impl Agent {
         let mut aftermath = Aftermath::default();
         if name.is_async() {
             let finish_at = now + planned.duration;
-            self.running = Some(Box::new(Running {
+            self.running = Some(Arc::new(Running {
                 id,
                 name,
                 finish_at,
@@ -223,15 +225,17 @@ impl Agent {
         while self.commands.len() >= history.max(1) {
             self.commands.pop_front();
         }
-        self.commands.push_back(result.clone());
+        let result = Arc::new(result);
+        self.commands.push_back(Arc::clone(&result));
         (result, aftermath)
     }
 
     /// Ends the running command if its time has come.
     pub(in crate::node) fn finish_due(&mut self, context: &Context<'_>) -> Option<(Aftermath, Effect)> {
         let running = self.running.take_if(|running| running.finish_at <= context.now)?;
-        let Running { id, name, ending, .. } = *running;
+        let Running { id, name, ending, .. } = Arc::unwrap_or_clone(running);
         let result = self.commands.iter_mut().rev().find(|result| result.id == id)?;
+        let result = Arc::make_mut(result);
         let aftermath = settle(result, ending);
         let record = Effect::Record(Record::Command(name, result.command_status));
         self.force_heartbeat(context);
@@ -294,7 +298,7 @@ impl Node {
             );
         }
         self.apply_aftermath(now, aftermath);
-        Ok(AgentReply::Command(Box::new(result)))
+        Ok(AgentReply::Command(result))
     }
 }
 

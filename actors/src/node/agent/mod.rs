@@ -54,8 +54,9 @@ pub struct Agent {
     pub(super) token: Option<Secret>,
     pub(super) heartbeat_timeout: Duration,
     pub(super) serving: bool,
-    pub(super) commands: VecDeque<CommandResult>,
-    pub(super) running: Option<Box<Running>>,
+    /// Shared, like the running command: the node is copied for every step, and results can be large.
+    pub(super) commands: VecDeque<Arc<CommandResult>>,
+    pub(super) running: Option<Arc<Running>>,
 }
 
 /// A command that has not ended.
@@ -145,7 +146,7 @@ impl Agent {
 
     /// The result of the command `id`, if it is still kept.
     #[must_use]
-    pub fn command(&self, id: CommandId) -> Option<&CommandResult> {
+    pub fn command(&self, id: CommandId) -> Option<&Arc<CommandResult>> {
         self.commands.iter().rev().find(|result| result.id == id)
     }
 

@@ -269,10 +269,10 @@ fn the_history_is_bounded_and_keeps_the_newest() {
         panic!("a list")
     };
     assert_eq!(results.len(), 4);
-    assert_eq!(results.last(), Some(&newest));
+    assert_eq!(results.last().map(|result| &**result), Some(&newest));
     assert_eq!(
         rig.agent(Operation::Get(newest.id.to_string().into())),
-        Ok(AgentReply::Command(Box::new(newest.clone())))
+        Ok(AgentReply::Command(std::sync::Arc::new(newest.clone())))
     );
     assert!(
         newest.command_result.unwrap()["system_logs"]
