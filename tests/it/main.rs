@@ -1,0 +1,4 @@
+//! Integration tests: one binary of modules.
+
+mod architecture;
+mod settings;
