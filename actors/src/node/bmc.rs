@@ -364,7 +364,8 @@ pub struct Bmc {
     pub(super) indicator: IndicatorLed,
     pub(super) asset_tag: Option<Box<str>>,
     pub(super) clock_offset_millis: i64,
-    pub(super) log: Option<Box<VecDeque<LogEntry>>>,
+    /// Shared, because the node is copied for every step and the log seldom changes in one.
+    pub(super) log: Option<Arc<VecDeque<LogEntry>>>,
     pub(super) log_count: u32,
 }
 
@@ -524,7 +525,7 @@ impl Bmc {
     }
 
     pub(super) fn record(&mut self, at: SimInstant, event: LogEvent) {
-        let log = self.log.get_or_insert_with(Box::default);
+        let log = Arc::make_mut(self.log.get_or_insert_default());
         if log.len() == LOG_ENTRIES {
             log.pop_front();
         }
@@ -599,6 +600,13 @@ impl Bmc {
         }
         self.bios.get_or_insert_with(Box::default).pending.extend(values);
         Ok(())
+    }
+
+    /// Drops what waits for the next boot and asks it for the factory values.
+    pub(super) fn reset_bios(&mut self) {
+        let bios = self.bios.get_or_insert_with(Box::default);
+        bios.pending.clear();
+        bios.reset_pending = true;
     }
 
     /// What the power-on self test does with settings that waited for it.
