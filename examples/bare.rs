@@ -10,7 +10,8 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 #[actix_web::main]
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let (Some(address), Some(workers), Some(file)) = (arguments.next(), arguments.next(), arguments.next()) else {
+    let (Some(address), Some(workers), Some(file)) = (arguments.next(), arguments.next(), arguments.next())
+    else {
         anyhow::bail!("usage: bare ADDRESS WORKERS FILE");
     };
     let body = web::Bytes::from(std::fs::read(file)?);
@@ -22,6 +23,10 @@ async fn main() -> anyhow::Result<()> {
         };
         App::new().default_service(web::to(answer))
     });
-    server.workers(workers.parse()?).bind(address.parse::<SocketAddr>()?)?.run().await?;
+    server
+        .workers(workers.parse()?)
+        .bind(address.parse::<SocketAddr>()?)?
+        .run()
+        .await?;
     Ok(())
 }

