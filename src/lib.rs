@@ -1,1 +1,3 @@
 //! metalsim.
+pub mod clock;
+pub mod directory;
