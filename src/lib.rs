@@ -1,3 +1,5 @@
 //! metalsim.
 pub mod clock;
 pub mod directory;
+pub mod frontend;
+pub mod observer;
