@@ -3,3 +3,4 @@ pub mod clock;
 pub mod directory;
 pub mod frontend;
 pub mod observer;
+pub mod outbound;
