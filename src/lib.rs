@@ -4,3 +4,4 @@ pub mod directory;
 pub mod frontend;
 pub mod observer;
 pub mod outbound;
+pub mod telemetry;
