@@ -1,7 +1,11 @@
-//! metalsim.
+//! metalsim: simulated bare-metal servers, for testing Ironic and Metal3 without the hardware.
+
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod directory;
 pub mod frontend;
 pub mod observer;
 pub mod outbound;
+pub mod settings;
 pub mod telemetry;

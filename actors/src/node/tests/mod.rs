@@ -6,3 +6,10 @@ mod boot;
 mod link;
 mod properties;
 mod reset;
+
+/// The budget of an idle node is 4 KiB with its actor, handle and directory entry; its state is the smaller part.
+#[test]
+fn an_idle_node_is_small() {
+    let size = size_of::<super::Node>();
+    assert!(size <= 512, "a node without its boxes takes {size} bytes");
+}
