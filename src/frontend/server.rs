@@ -10,9 +10,8 @@ use actix_http::{HttpService, KeepAlive};
 use actix_rt::net::TcpStream;
 use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
 use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
-use actix_web::body::BoxBody;
 use actix_web::dev::{AppConfig, Server, ServiceFactory};
-use actix_web::{App, Error, HttpResponse, web};
+use actix_web::{App, Error, web};
 use socket2::{Domain, Protocol as Transport, Socket, Type};
 
 use super::connection::Watched;
@@ -195,8 +194,8 @@ where
     let app = App::new()
         .wrap(Measure::new(options.protocol, Arc::clone(observer)))
         .configure(configure);
-    let app = actix_service::IntoServiceFactory::into_factory(app)
-        .map_err(|error: Error| HttpResponse::<BoxBody>::from(error.error_response()));
+    let app =
+        actix_service::IntoServiceFactory::into_factory(app).map_err(|error: Error| error.error_response());
     HttpService::build()
         .keep_alive(KeepAlive::Timeout(options.keep_alive))
         .client_request_timeout(options.request_timeout)

@@ -119,7 +119,7 @@ mod tests {
         let clients = Clients::new(Duration::from_secs(1), 1);
         let parameters = AgentParameters::default();
         assert!(clients.get(&parameters).is_some());
-        assert!(clients.get(&parameters.clone()).is_some());
+        assert!(clients.get(&AgentParameters::default()).is_some());
         let insecure = AgentParameters {
             insecure: true,
             ..AgentParameters::default()

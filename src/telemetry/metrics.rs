@@ -272,14 +272,12 @@ impl State {
                 counter(&mut calls, &[("kind", kind), ("result", result)], count.get())?;
             }
         }
-        drop(calls);
         let help = "Simulated time from when a node wanted a call to when it was sent";
         let name = "ironic_call_lateness_seconds";
         let mut lateness = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
         for (kind, distribution) in CALLS.into_iter().zip(&self.lateness) {
             distribution.encode(&mut lateness, &[("kind", kind)])?;
         }
-        drop(lateness);
         let heartbeats = self.lateness[call_index(CallKind::Heartbeat)].count();
         encoder
             .encode_descriptor("heartbeats_sent", "Heartbeats sent", None, MetricType::Counter)?
@@ -343,7 +341,6 @@ impl State {
                 }
             }
         }
-        drop(requests);
         let help = "Time from a request's head to its answer";
         let name = "request_duration_seconds";
         let mut latency = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;

@@ -86,7 +86,7 @@ async fn get(
     }
     let mib = match asked_size(&request, &sizes) {
         Ok(mib) => mib,
-        Err(answer) => return answer,
+        Err(why) => return text(400, &why),
     };
     let content = Content::new(image, mib * MIB);
     if name.len() != image.len() {
@@ -95,7 +95,7 @@ async fn get(
     serve(&request, content)
 }
 
-fn asked_size(request: &HttpRequest, sizes: &ImageSizes) -> Result<u64, HttpResponse> {
+fn asked_size(request: &HttpRequest, sizes: &ImageSizes) -> Result<u64, String> {
     let query = web::Query::<Vec<(String, String)>>::from_query(request.query_string())
         .map(web::Query::into_inner)
         .unwrap_or_default();
@@ -105,7 +105,7 @@ fn asked_size(request: &HttpRequest, sizes: &ImageSizes) -> Result<u64, HttpResp
             .parse()
             .ok()
             .filter(|mib| *mib <= sizes.largest_mib)
-            .ok_or_else(|| text(400, &format!("mib is a number up to {}", sizes.largest_mib))),
+            .ok_or_else(|| format!("mib is a number up to {}", sizes.largest_mib)),
     }
 }
 
