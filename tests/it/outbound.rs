@@ -151,7 +151,7 @@ async fn an_agent_says_what_the_real_one_says() {
         ironic.count("POST", "/v1/heartbeat") > 0
     })
     .await;
-    let seen = ironic.seen.lock().unwrap();
+    let seen = std::mem::take(&mut *ironic.seen.lock().unwrap());
     let first = |path: &str| seen.iter().find(|seen| seen.path == path).unwrap();
     let inspection = first("/v1/continue_inspection");
     assert_eq!((inspection.method.as_str(), &inspection.version), ("POST", &None));
@@ -178,7 +178,6 @@ async fn an_agent_says_what_the_real_one_says() {
     assert_eq!(body["agent_token"], "secret-token");
     let id = world.node(0).identity().id;
     assert_eq!(body["callback_url"], format!("http://127.0.0.1:9999/{id}"));
-    drop(seen);
     world.stop().await;
 }
 
