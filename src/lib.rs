@@ -2,5 +2,8 @@
 
 pub mod app;
 pub mod cli;
+pub mod clock;
+pub mod directory;
+pub mod frontend;
 pub mod settings;
 pub mod telemetry;
