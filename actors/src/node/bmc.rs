@@ -15,7 +15,7 @@ pub use crate::wire::redfish::vocabulary::{
 };
 
 /// Entries of the event log that are kept; the oldest goes first.
-const LOG_ENTRIES: usize = 32;
+pub const LOG_ENTRIES: usize = 32;
 
 /// Redfish `Boot` properties that a client may set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

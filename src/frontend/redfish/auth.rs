@@ -120,7 +120,13 @@ impl Auth {
         if username.len() > LONGEST_CREDENTIAL || password.len() > LONGEST_CREDENTIAL {
             return Verdict::Refused;
         }
-        let verdict = |accepted| if accepted { Verdict::Accepted } else { Verdict::Refused };
+        let verdict = |accepted| {
+            if accepted {
+                Verdict::Accepted
+            } else {
+                Verdict::Refused
+            }
+        };
         let shown = match &self.accounts {
             Accounts::Open => return Verdict::Accepted,
             Accounts::Single { digest: right, .. } => {
@@ -203,10 +209,7 @@ fn equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
 }
 
 /// 32 bytes from the operating system's generator.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "secrets must not follow from the seed"
-)]
+#[expect(clippy::disallowed_methods, reason = "secrets must not follow from the seed")]
 pub(super) fn random_bytes() -> [u8; 32] {
     // Each UUID has 122 random bits; hashing spreads the fixed ones.
     let mut hash = Sha256::new();
@@ -227,9 +230,23 @@ mod tests {
     #[actix_web::test]
     async fn the_single_account() {
         let auth = Auth::single("admin", "s3cret:x");
-        assert_eq!(auth.check_header(&basic("admin:s3cret:x")).await, Verdict::Accepted);
-        for wrong in ["admin:", "admin:s3cret", "a:dmins3cret:x", "admin", ":", "Admin:s3cret:x"] {
-            assert_eq!(auth.check_header(&basic(wrong)).await, Verdict::Refused, "{wrong}");
+        assert_eq!(
+            auth.check_header(&basic("admin:s3cret:x")).await,
+            Verdict::Accepted
+        );
+        for wrong in [
+            "admin:",
+            "admin:s3cret",
+            "a:dmins3cret:x",
+            "admin",
+            ":",
+            "Admin:s3cret:x",
+        ] {
+            assert_eq!(
+                auth.check_header(&basic(wrong)).await,
+                Verdict::Refused,
+                "{wrong}"
+            );
         }
         for header in ["Basic", "Basic !!!", "Bearer abc", ""] {
             let header = HeaderValue::from_str(header).unwrap();

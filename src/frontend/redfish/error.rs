@@ -100,11 +100,7 @@ impl RedfishError {
 
     /// 500.
     pub(super) fn internal() -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            &message::INTERNAL_ERROR,
-            &[],
-        )
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, &message::INTERNAL_ERROR, &[])
     }
 
     /// 412.
@@ -178,17 +174,13 @@ impl From<BodyError> for RedfishError {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, &message::PAYLOAD_TOO_LARGE, &[])
                     .with(Header::Close, "")
             }
-            BodyError::TimedOut => {
-                Self::new(StatusCode::REQUEST_TIMEOUT, &message::OPERATION_TIMEOUT, &[])
+            BodyError::TimedOut => Self::new(StatusCode::REQUEST_TIMEOUT, &message::OPERATION_TIMEOUT, &[])
+                .with(Header::Close, ""),
+            BodyError::Busy => Self::busy(),
+            BodyError::Incomplete => {
+                Self::new(StatusCode::BAD_REQUEST, &message::UNRECOGNIZED_REQUEST_BODY, &[])
                     .with(Header::Close, "")
             }
-            BodyError::Busy => Self::busy(),
-            BodyError::Incomplete => Self::new(
-                StatusCode::BAD_REQUEST,
-                &message::UNRECOGNIZED_REQUEST_BODY,
-                &[],
-            )
-            .with(Header::Close, ""),
         }
     }
 }

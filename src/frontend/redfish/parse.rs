@@ -53,7 +53,12 @@ pub(super) async fn parameters(
 ) -> Result<Map<String, Value>, RedfishError> {
     let announced = request.headers().contains_key("content-length")
         || request.headers().contains_key("transfer-encoding");
-    if !announced || request.headers().get("content-length").is_some_and(|length| length == "0") {
+    if !announced
+        || request
+            .headers()
+            .get("content-length")
+            .is_some_and(|length| length == "0")
+    {
         return Ok(Map::new());
     }
     object(state, request, payload).await
@@ -189,6 +194,11 @@ impl Fields {
         self.push(name, error);
     }
 
+    /// The value of a member that was taken has the wrong type.
+    pub(super) fn wrong_type(&mut self, name: &str, value: &Value) {
+        self.complain(name, value, &Wrong::Type);
+    }
+
     /// The value of a member that was taken has the wrong form. `shown` must hold no secret.
     pub(super) fn wrong_format(&mut self, name: &str, shown: &str) {
         self.complain(name, &Value::String(shown.to_owned()), &Wrong::Format);
@@ -248,9 +258,7 @@ impl Fields {
         let shown = if is_secret(name) {
             "***".to_owned()
         } else {
-            value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned)
+            value.as_str().map_or_else(|| value.to_string(), str::to_owned)
         };
         let error = match (self.purpose, wrong) {
             (_, Wrong::TooLong(limit)) => {
@@ -263,18 +271,22 @@ impl Fields {
                 Message::new(&message::PROPERTY_VALUE_FORMAT_ERROR, &[&shown, name])
             }
             (Purpose::Properties, Wrong::NotInList(allowed)) => {
-                Message::new(&message::PROPERTY_VALUE_NOT_IN_LIST, &[&shown, name]).advise(&allowed_text(allowed))
-            }
-            (Purpose::Action(action), Wrong::Type) => {
-                Message::new(&message::ACTION_PARAMETER_VALUE_TYPE_ERROR, &[&shown, name, action])
-            }
-            (Purpose::Action(action), Wrong::Format) => {
-                Message::new(&message::ACTION_PARAMETER_VALUE_FORMAT_ERROR, &[&shown, name, action])
-            }
-            (Purpose::Action(action), Wrong::NotInList(allowed)) => {
-                Message::new(&message::ACTION_PARAMETER_VALUE_NOT_IN_LIST, &[&shown, name, action])
+                Message::new(&message::PROPERTY_VALUE_NOT_IN_LIST, &[&shown, name])
                     .advise(&allowed_text(allowed))
             }
+            (Purpose::Action(action), Wrong::Type) => Message::new(
+                &message::ACTION_PARAMETER_VALUE_TYPE_ERROR,
+                &[&shown, name, action],
+            ),
+            (Purpose::Action(action), Wrong::Format) => Message::new(
+                &message::ACTION_PARAMETER_VALUE_FORMAT_ERROR,
+                &[&shown, name, action],
+            ),
+            (Purpose::Action(action), Wrong::NotInList(allowed)) => Message::new(
+                &message::ACTION_PARAMETER_VALUE_NOT_IN_LIST,
+                &[&shown, name, action],
+            )
+            .advise(&allowed_text(allowed)),
         };
         self.push(name, error);
     }
@@ -384,7 +396,10 @@ mod tests {
 
     #[actix_web::test]
     async fn all_mistakes_come_at_once_and_the_allowed_values_are_named() {
-        let mut fields = fields(Purpose::Properties, json!({"Boot": {"Target": "Tape"}, "Color": 1}));
+        let mut fields = fields(
+            Purpose::Properties,
+            json!({"Boot": {"Target": "Tape"}, "Color": 1}),
+        );
         fields.object("Boot", |boot| boot.one_of("Target", &BootTarget::ALLOWED));
         let body = body(&fields.finish(&[]).unwrap_err()).await;
         assert_eq!(ids(&body), ["PropertyValueNotInList", "PropertyUnknown"]);
