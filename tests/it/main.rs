@@ -5,5 +5,9 @@
     reason = "clippy takes only functions marked as tests for tests, not their helpers"
 )]
 
+mod agent;
 mod architecture;
+mod control;
+mod outbound;
 mod settings;
+mod world;
