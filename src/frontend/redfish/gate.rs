@@ -5,7 +5,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, web};
+use actix_web::{Error, HttpRequest, web};
 use metalsim_actors::wire::redfish::message;
 
 use super::auth::Verdict;
@@ -17,13 +17,17 @@ pub(super) async fn gate<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    match admit(&request).await {
+    match admit(request.request()).await {
         Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
         Err(error) => Ok(request.into_response(error.response())),
     }
 }
 
-async fn admit(request: &ServiceRequest) -> Result<(), RedfishError> {
+/// Whether the request may be told anything.
+///
+/// # Errors
+/// What it is told instead.
+pub(super) async fn admit(request: &HttpRequest) -> Result<(), RedfishError> {
     let Some(state) = request.app_data::<web::Data<RedfishState>>() else {
         tracing::error!("the Redfish routes have no state");
         return Err(RedfishError::internal());
@@ -45,7 +49,7 @@ async fn admit(request: &ServiceRequest) -> Result<(), RedfishError> {
     Ok(())
 }
 
-async fn authenticate(state: &RedfishState, request: &ServiceRequest) -> Result<(), RedfishError> {
+async fn authenticate(state: &RedfishState, request: &HttpRequest) -> Result<(), RedfishError> {
     let headers = request.headers();
     if let Some(token) = headers.get("X-Auth-Token") {
         let known = token.to_str().is_ok_and(|token| state.sessions.check(token));

@@ -37,30 +37,52 @@ mod state;
 mod storage;
 mod systems;
 mod tasks;
-#[cfg(test)]
-mod tests;
 mod virtual_media;
 
-use actix_web::dev::HttpServiceFactory;
+use std::sync::Arc;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{HttpServiceFactory, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
-use actix_web::{HttpRequest, Resource, guard, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Resource, guard, web};
 
 pub use self::auth::Auth;
 pub use self::session_store::SessionStore;
 pub use self::state::RedfishState;
 
 use self::error::{RedfishError, allow};
+use super::measure::NoRoute;
 
-/// Adds the routes. The application must hold a `web::Data<RedfishState>`.
-pub fn configure(config: &mut web::ServiceConfig) {
-    config.service(routes());
+/// Adds the routes of a service.
+pub fn configure(state: Arc<RedfishState>) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static {
+    move |config| {
+        config
+            .app_data(web::Data::from(Arc::clone(&state)))
+            .service(routes());
+    }
 }
 
-/// A resource that answers other methods with 405 and the list of those that it has.
-fn resource(path: &str, allow: &'static str) -> Resource {
-    web::resource(path).default_service(web::to(move || async move {
-        Err::<actix_web::HttpResponse, _>(RedfishError::method_not_allowed(allow))
-    }))
+/// A resource behind the gate, that answers other methods with 405 and the list of those that it has.
+///
+/// The gate stands before each resource and not before all, so that also those who are turned away are counted under
+/// the route that they wanted.
+fn resource(
+    path: &str,
+    allow: &'static str,
+) -> Resource<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    web::resource(path)
+        .default_service(web::to(move || async move {
+            Err::<HttpResponse, _>(RedfishError::method_not_allowed(allow))
+        }))
+        .wrap(from_fn(gate::gate))
 }
 
 fn read() -> actix_web::Route {
@@ -70,7 +92,6 @@ fn read() -> actix_web::Route {
 fn routes() -> impl HttpServiceFactory {
     // Tried in this order: what is asked for most comes first.
     web::scope("/redfish")
-        .wrap(from_fn(gate::gate))
         .configure(system_routes)
         .configure(system_part_routes)
         .configure(chassis_and_manager_routes)
@@ -79,7 +100,9 @@ fn routes() -> impl HttpServiceFactory {
 }
 
 /// 404, or the same URI without its last slash.
-async fn nothing_here(request: HttpRequest) -> Result<actix_web::HttpResponse, RedfishError> {
+async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, RedfishError> {
+    request.extensions_mut().insert(NoRoute);
+    gate::admit(&request).await?;
     let path = request.path();
     match path.strip_suffix('/') {
         Some(shorter) if !shorter.ends_with('/') && shorter.len() > "/redfish".len() => {

@@ -372,7 +372,7 @@ mod tests {
             let error = fields.finish(&["Id"]).unwrap_err();
             let body = body(&error).await;
             assert_eq!(ids(&body), [expected], "{value}");
-            assert_eq!(error.status_code(), 400);
+            assert_eq!(error.response().status(), 400);
         }
     }
 

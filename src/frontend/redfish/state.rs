@@ -13,7 +13,7 @@ use super::session_store::SessionStore;
 use crate::directory::Directory;
 use crate::frontend::body::BodyLimits;
 
-/// A Redfish service. To be put into `web::Data`.
+/// A Redfish service: for [`super::configure`].
 pub struct RedfishState {
     pub(super) directory: Arc<Directory>,
     pub(super) clock: Arc<dyn Clock>,
