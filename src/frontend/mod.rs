@@ -8,5 +8,6 @@ pub mod control;
 pub mod images;
 pub mod measure;
 pub mod readiness;
+pub mod redfish;
 pub mod server;
 pub mod tls;
