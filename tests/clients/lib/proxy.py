@@ -74,6 +74,12 @@ class Proxy:
         self._thread = threading.Thread(target=self._http.serve_forever, daemon=True)
         self._thread.start()
 
+    healthy: Rule = staticmethod(pass_on)
+
+    def connect(self, target: str) -> None:
+        """Stand in front of another server: for tests that need the proxy's address to start that server."""
+        self.target = urlsplit(target)
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._http.server_port}"
