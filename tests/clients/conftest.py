@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 @pytest.fixture(scope="module")
 def bmcs(folder: Path) -> Iterator[MetalsimServer]:
     """metalsim alone, as a set of BMCs; whatever boots finds no Ironic."""
-    server = MetalsimServer(folder / "metalsim", nodes=8)
+    server = MetalsimServer(folder / "metalsim", nodes=40)
     try:
         yield server.start()
         server.stop()

@@ -21,7 +21,17 @@ PASSWORD = "password"
 
 # No simulated latency at all: what is left is Ironic's own time and the protocol's own pauses.
 NO_LATENCY: Json = {
-    key: "0s" for key in ("power_on", "power_off", "post", "ramdisk_boot", "os_boot", "agent_command")
+    key: "0s"
+    for key in (
+        "power_on",
+        "power_off",
+        "graceful_shutdown",
+        "post",
+        "ramdisk_boot",
+        "os_boot",
+        "agent_command",
+        "virtual_media",
+    )
 }
 
 _SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)")
@@ -127,6 +137,17 @@ class MetalsimServer:
         answer = requests.get(f"{self.control_url}/api/v1/nodes/{name_or_uuid}", timeout=30)
         answer.raise_for_status()
         return answer.json()
+
+    def reset(self, name_or_uuid: str, reset_type: str) -> None:
+        """Press a node's power button behind Ironic's back."""
+        bmc = self.node(name_or_uuid)["redfish"]
+        answer = requests.post(
+            f"{bmc['address']}{bmc['system']}/Actions/ComputerSystem.Reset",
+            json={"ResetType": reset_type},
+            auth=(USERNAME, PASSWORD),
+            timeout=30,
+        )
+        answer.raise_for_status()
 
     def metrics(self) -> list[Sample]:
         return parse_metrics(requests.get(f"{self.control_url}/metrics", timeout=30).text)
