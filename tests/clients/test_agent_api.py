@@ -56,7 +56,8 @@ def rig(folder: Path, agent: Agent) -> Iterator[Rig]:
     line = Proxy(f"http://127.0.0.1:{free_port()}", agent.overhear)
     options = IronicOptions(fast_track=True, agent_api_url=line.url)
     try:
-        with Rig(folder, 1, options=options, timing={"agent_command": "1h"}) as rig:
+        timing = {"agent_command": "1h"}
+        with Rig(folder, 1, options, timing, settings={"agent": {"max_body": "1MiB"}}) as rig:
             line.connect(rig.ironic.url)
             Fleet(rig.client, rig.enroll(), [MANAGE, INSPECT]).run()
             wait_until("the agent beats", lambda: agent.url and agent.token)
@@ -109,7 +110,7 @@ def test_bad_commands(agent: Agent) -> None:
 @pytest.mark.usefixtures("unchanged")
 def test_body_over_the_limit(agent: Agent) -> None:
     try:
-        answer = agent.post(b'{"name": "' + b"x" * (64 << 20) + b'", "params": {}}')
+        answer = agent.post(b'{"name": "' + b"x" * (2 << 20) + b'", "params": {}}')
     except requests.ConnectionError:
         return
     assert answer.status_code == 413
