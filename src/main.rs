@@ -1,2 +1,10 @@
-//! metalsim binary.
-fn main() {}
+//! metalsim binary: arguments, logging, settings, run, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use metalsim::cli::Cli;
+
+fn main() -> ExitCode {
+    Cli::parse().execute()
+}

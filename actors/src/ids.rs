@@ -197,7 +197,13 @@ mod tests {
     fn macs_parse_what_they_print_and_refuse_the_rest() {
         let mac: MacAddress = "02:AA:00:00:00:0f".parse().unwrap();
         assert_eq!(mac.to_string(), "02:aa:00:00:00:0f");
-        for bad in ["", "02:aa", "02:aa:00:00:00:0g", "02:aa:00:00:00:00:00", "2:aa:00:00:00:00"] {
+        for bad in [
+            "",
+            "02:aa",
+            "02:aa:00:00:00:0g",
+            "02:aa:00:00:00:00:00",
+            "2:aa:00:00:00:00",
+        ] {
             assert!(bad.parse::<MacAddress>().is_err(), "{bad}");
         }
     }

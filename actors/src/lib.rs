@@ -13,5 +13,5 @@ pub mod time;
 pub mod timing;
 pub mod wire;
 
-#[cfg(feature = "test-util")]
+#[cfg(any(test, feature = "test-util"))]
 pub mod testkit;

@@ -30,9 +30,9 @@ impl Seed {
     #[must_use]
     pub fn child(self, label: &str) -> Self {
         // FNV-1a over the label, mixed with the parent: stable across versions of the standard library.
-        let hash = label
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let hash = label.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
         Self(mix(self.0 ^ hash))
     }
 

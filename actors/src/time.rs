@@ -65,6 +65,8 @@ pub trait Clock: Send + Sync + 'static {
     /// The calendar time that a simulated server shows at `instant`.
     fn calendar(&self, instant: SimInstant) -> DateTime<Utc> {
         let millis = i64::try_from(instant.as_millis()).unwrap_or(i64::MAX);
-        self.epoch().checked_add_signed(TimeDelta::milliseconds(millis)).unwrap_or(DateTime::<Utc>::MAX_UTC)
+        self.epoch()
+            .checked_add_signed(TimeDelta::milliseconds(millis))
+            .unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 }

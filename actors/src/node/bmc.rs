@@ -125,7 +125,10 @@ impl BootTarget {
     /// Whether the target exists only in UEFI mode.
     #[must_use]
     pub fn needs_uefi(self) -> bool {
-        matches!(self, Self::UefiHttp | Self::UefiTarget | Self::UefiShell | Self::UefiBootNext)
+        matches!(
+            self,
+            Self::UefiHttp | Self::UefiTarget | Self::UefiShell | Self::UefiBootNext
+        )
     }
 }
 
@@ -361,7 +364,8 @@ pub struct Bmc {
     pub(super) indicator: IndicatorLed,
     pub(super) asset_tag: Option<Box<str>>,
     pub(super) clock_offset_millis: i64,
-    pub(super) log: Option<Box<VecDeque<LogEntry>>>,
+    /// Shared, because the node is copied for every step and the log seldom changes in one.
+    pub(super) log: Option<Arc<VecDeque<LogEntry>>>,
     pub(super) log_count: u32,
 }
 
@@ -415,10 +419,21 @@ pub enum BmcCommand {
 impl Bmc {
     pub(super) fn new(profile: &HardwareProfile) -> Self {
         Self {
-            boot: BootSettings { mode: profile.boot_mode, ..BootSettings::default() },
-            media: profile.virtual_media.iter().map(|_| MediaSlot::default()).collect(),
+            boot: BootSettings {
+                mode: profile.boot_mode,
+                ..BootSettings::default()
+            },
+            media: profile
+                .virtual_media
+                .iter()
+                .map(|_| MediaSlot::default())
+                .collect(),
             bios: None,
-            secure_boot: SecureBoot { enable: false, current_boot: false, keys_present: true },
+            secure_boot: SecureBoot {
+                enable: false,
+                current_boot: false,
+                keys_present: true,
+            },
             indicator: IndicatorLed::Off,
             asset_tag: None,
             clock_offset_millis: 0,
@@ -468,7 +483,12 @@ impl Bmc {
     pub fn bios_attributes(&self, profile: &HardwareProfile) -> BTreeMap<Box<str>, BiosValue> {
         let mut attributes = profile.bios_attributes.clone();
         if let Some(changes) = &self.bios {
-            attributes.extend(changes.current.iter().map(|(name, value)| (name.clone(), value.clone())));
+            attributes.extend(
+                changes
+                    .current
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.clone())),
+            );
         }
         attributes
     }
@@ -486,22 +506,35 @@ impl Bmc {
 
     /// The image in the first slot that holds any of `types` and that the host can see at `now`.
     #[must_use]
-    pub fn inserted(&self, profile: &HardwareProfile, types: &[MediaType], now: SimInstant) -> Option<&Media> {
+    pub fn inserted(
+        &self,
+        profile: &HardwareProfile,
+        types: &[MediaType],
+        now: SimInstant,
+    ) -> Option<&Media> {
         profile
             .virtual_media
             .iter()
             .zip(&self.media)
             .filter(|(slot, _)| slot.media_types.iter().any(|kind| types.contains(kind)))
-            .find_map(|(_, slot)| slot.media.as_deref().filter(|media| media.inserted && media.available_at <= now))
+            .find_map(|(_, slot)| {
+                slot.media
+                    .as_deref()
+                    .filter(|media| media.inserted && media.available_at <= now)
+            })
     }
 
     pub(super) fn record(&mut self, at: SimInstant, event: LogEvent) {
-        let log = self.log.get_or_insert_with(Box::default);
+        let log = Arc::make_mut(self.log.get_or_insert_default());
         if log.len() == LOG_ENTRIES {
             log.pop_front();
         }
         self.log_count += 1;
-        log.push_back(LogEntry { id: self.log_count, at, event });
+        log.push_back(LogEntry {
+            id: self.log_count,
+            at,
+            event,
+        });
     }
 
     /// Checks and applies a change of the boot settings. Setting a target without `enabled` on a disabled override
@@ -523,7 +556,10 @@ impl Bmc {
         if let Some(uri) = patch.http_boot_uri {
             boot.http_boot_uri = uri;
         }
-        if boot.enabled != OverrideEnabled::Disabled && boot.target.needs_uefi() && boot.mode == BootMode::Legacy {
+        if boot.enabled != OverrideEnabled::Disabled
+            && boot.target.needs_uefi()
+            && boot.mode == BootMode::Legacy
+        {
             return Err(Refused::BootTargetNeedsUefi(boot.target));
         }
         if boot.mode == BootMode::Legacy && self.secure_boot.enable {
@@ -533,9 +569,15 @@ impl Bmc {
         Ok(())
     }
 
-    pub(super) fn slot_mut(&mut self, profile: &HardwareProfile, slot: &str) -> Result<&mut MediaSlot, Refused> {
+    pub(super) fn slot_mut(
+        &mut self,
+        profile: &HardwareProfile,
+        slot: &str,
+    ) -> Result<&mut MediaSlot, Refused> {
         let index = profile.virtual_media.iter().position(|known| &*known.id == slot);
-        index.and_then(|index| self.media.get_mut(index)).ok_or_else(|| Refused::UnknownSlot(slot.into()))
+        index
+            .and_then(|index| self.media.get_mut(index))
+            .ok_or_else(|| Refused::UnknownSlot(slot.into()))
     }
 
     /// Checks names and types against the profile's attributes and keeps the values for the next boot.
@@ -545,14 +587,26 @@ impl Bmc {
         values: BTreeMap<Box<str>, BiosValue>,
     ) -> Result<(), Refused> {
         for (name, value) in &values {
-            let known =
-                profile.bios_attributes.get(name).ok_or_else(|| Refused::UnknownBiosAttribute(name.clone()))?;
+            let known = profile
+                .bios_attributes
+                .get(name)
+                .ok_or_else(|| Refused::UnknownBiosAttribute(name.clone()))?;
             if !known.same_type(value) {
-                return Err(Refused::BiosAttributeType { name: name.clone(), expected: known.type_name() });
+                return Err(Refused::BiosAttributeType {
+                    name: name.clone(),
+                    expected: known.type_name(),
+                });
             }
         }
         self.bios.get_or_insert_with(Box::default).pending.extend(values);
         Ok(())
+    }
+
+    /// Drops what waits for the next boot and asks it for the factory values.
+    pub(super) fn reset_bios(&mut self) {
+        let bios = self.bios.get_or_insert_with(Box::default);
+        bios.pending.clear();
+        bios.reset_pending = true;
     }
 
     /// What the power-on self test does with settings that waited for it.

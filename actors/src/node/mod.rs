@@ -20,6 +20,8 @@ pub mod invariant;
 pub mod phase;
 pub mod profile;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -88,6 +90,9 @@ pub enum Event {
         /// What came of it.
         outcome: Outcome,
     },
+    /// A bug: the step panics. Shows that one node's bug stays its own.
+    #[cfg(any(test, feature = "test-util"))]
+    Bug,
 }
 
 /// Answer to an event that was taken.

@@ -326,7 +326,10 @@ impl Step {
     }
 
     fn raid(step: &str) -> Self {
-        Self { interface: StepInterface::Raid, ..Self::deploy(step, 0) }
+        Self {
+            interface: StepInterface::Raid,
+            ..Self::deploy(step, 0)
+        }
     }
 
     fn abortable(mut self) -> Self {
@@ -337,7 +340,15 @@ impl Step {
     fn with_args(mut self, args: &[(&str, bool, &str)]) -> Self {
         self.argsinfo = args
             .iter()
-            .map(|&(name, required, description)| (name.into(), ArgInfo { description: description.into(), required }))
+            .map(|&(name, required, description)| {
+                (
+                    name.into(),
+                    ArgInfo {
+                        description: description.into(),
+                        required,
+                    },
+                )
+            })
             .collect();
         self
     }
@@ -346,16 +357,28 @@ impl Step {
 impl Default for Steps {
     /// The steps of the agent's generic hardware manager (ironic-python-agent: `hardware.py`).
     fn default() -> Self {
-        let patterns = [("match_patterns", false, "Regular expressions of the boot entries to remove")];
-        let image = [("image_info", true, "Image to write"), ("configdrive", false, "Config drive to write")];
-        let files = [("files", false, "Files to write"), ("verify_ca", false, "Verify TLS certificates")];
+        let patterns = [(
+            "match_patterns",
+            false,
+            "Regular expressions of the boot entries to remove",
+        )];
+        let image = [
+            ("image_info", true, "Image to write"),
+            ("configdrive", false, "Config drive to write"),
+        ];
+        let files = [
+            ("files", false, "Files to write"),
+            ("verify_ca", false, "Verify TLS certificates"),
+        ];
         let bootc = [
             ("image_source", true, "OCI image"),
             ("configdrive", false, "Config drive to write"),
             ("oci_pull_secret", false, "Registry credentials"),
         ];
-        let raid_config =
-            [("raid_config", true, "RAID configuration to apply"), ("delete_existing", false, "Delete arrays first")];
+        let raid_config = [
+            ("raid_config", true, "RAID configuration to apply"),
+            ("delete_existing", false, "Delete arrays first"),
+        ];
         let burn_in = ["cpu", "gpu", "disk", "memory", "network"];
         let writers = || {
             [
@@ -371,7 +394,11 @@ impl Default for Steps {
             Step::deploy("erase_pstore", 0),
             Step::deploy("clean_uefi_nvram", 0).with_args(&patterns),
         ];
-        clean.extend(burn_in.iter().map(|part| Step::deploy(&format!("burnin_{part}"), 0)));
+        clean.extend(
+            burn_in
+                .iter()
+                .map(|part| Step::deploy(&format!("burnin_{part}"), 0)),
+        );
         let mut clean: Vec<Step> = clean.into_iter().map(Step::abortable).collect();
         clean.extend(["delete_configuration", "create_configuration"].map(Step::raid));
         let mut deploy = vec![
@@ -380,10 +407,18 @@ impl Default for Steps {
             Step::raid("apply_configuration").with_args(&raid_config),
         ];
         deploy.extend(writers());
-        let mut service: Vec<Step> =
-            ["delete_configuration", "apply_configuration", "create_configuration"].map(Step::raid).to_vec();
+        let mut service: Vec<Step> = [
+            "delete_configuration",
+            "apply_configuration",
+            "create_configuration",
+        ]
+        .map(Step::raid)
+        .to_vec();
         service.extend(
-            burn_in.iter().filter(|part| **part != "disk").map(|part| Step::deploy(&format!("burnin_{part}"), 0)),
+            burn_in
+                .iter()
+                .filter(|part| **part != "disk")
+                .map(|part| Step::deploy(&format!("burnin_{part}"), 0)),
         );
         service.extend(writers());
         Self {
@@ -417,15 +452,24 @@ impl Default for HardwareProfile {
             pci_address: format!("0000:01:00.{index}").into(),
             carrier,
         };
-        let slot =
-            |id: &str, media_types: &[MediaType]| MediaSlotProfile { id: id.into(), media_types: media_types.to_vec() };
+        let slot = |id: &str, media_types: &[MediaType]| MediaSlotProfile {
+            id: id.into(),
+            media_types: media_types.to_vec(),
+        };
         let text = |value: &str| BiosValue::Text(value.into());
         Self {
             manufacturer: "Metalsim".into(),
             model: "Generic 2U".into(),
             sku: "MS-2U".into(),
-            bios: Firmware { vendor: "Metalsim".into(), version: "2.4.1".into(), date: "03/17/2026".into() },
-            bmc: BmcProfile { model: "Simulated BMC".into(), firmware_version: "1.12.0".into() },
+            bios: Firmware {
+                vendor: "Metalsim".into(),
+                version: "2.4.1".into(),
+                date: "03/17/2026".into(),
+            },
+            bmc: BmcProfile {
+                model: "Simulated BMC".into(),
+                firmware_version: "1.12.0".into(),
+            },
             cpu: Cpu {
                 sockets: 2,
                 cores: 16,
@@ -434,9 +478,19 @@ impl Default for HardwareProfile {
                 manufacturer: "Intel(R) Corporation".into(),
                 frequency_mhz: 4100,
                 architecture: Architecture::X86_64,
-                flags: ["fpu", "vmx", "pae", "lm", "aes", "avx2", "avx512f", "pdpe1gb", "tsc_deadline_timer"]
-                    .map(Into::into)
-                    .to_vec(),
+                flags: [
+                    "fpu",
+                    "vmx",
+                    "pae",
+                    "lm",
+                    "aes",
+                    "avx2",
+                    "avx512f",
+                    "pdpe1gb",
+                    "tsc_deadline_timer",
+                ]
+                .map(Into::into)
+                .to_vec(),
             },
             memory_mib: 256 * 1024,
             disks: vec![

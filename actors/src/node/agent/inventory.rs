@@ -1,0 +1,211 @@
+//! What the agent finds of the hardware: the profile, with what is individual derived from the node's identity.
+
+use super::logs;
+use crate::ids::MacAddress;
+use crate::node::bmc::BootMode;
+use crate::node::profile::{DiskProfile, HardwareProfile, Transport};
+use crate::node::{Identity, Kind};
+use crate::wire::agent::{
+    Boot, Cpu, Disk, HardwareManager, InspectionConfiguration, InspectionData, Interface, Inventory, Memory,
+    SystemFirmware, SystemVendor,
+};
+
+/// The smallest disk that the agent installs on (ironic-python-agent `utils.guess_root_disk`).
+const SMALLEST_ROOT_DISK: u64 = 4 * 1024 * 1024 * 1024;
+/// LLDP types (IEEE 802.1AB, table 8-1).
+const LLDP_CHASSIS_ID: u8 = 1;
+const LLDP_PORT_ID: u8 = 2;
+const LLDP_TIME_TO_LIVE: u8 = 3;
+const LLDP_SYSTEM_NAME: u8 = 5;
+const LLDP_ORGANISATION: u8 = 127;
+
+/// Serial number of a node, as its BMC and its agent both report it.
+#[must_use]
+pub fn serial_number(identity: &Identity) -> String {
+    let bytes = identity.id.as_uuid().as_bytes();
+    format!(
+        "MS{:02X}{:02X}{:02X}{:02X}{:02X}",
+        bytes[11], bytes[12], bytes[13], bytes[14], bytes[15]
+    )
+}
+
+/// Serial number of a node's disk.
+#[must_use]
+pub fn disk_serial(identity: &Identity, index: usize) -> String {
+    format!("{}D{index}", serial_number(identity))
+}
+
+/// The IPv4 address that a network interface got by DHCP, out of 10.0.0.0/8.
+#[must_use]
+pub fn ipv4_address(mac: MacAddress) -> String {
+    let [.., a, b, c] = mac.octets();
+    format!("10.{a}.{b}.{c}")
+}
+
+/// The link-local IPv6 address of a network interface (RFC 4291, appendix A).
+#[must_use]
+pub fn ipv6_address(mac: MacAddress) -> String {
+    let [a, b, c, d, e, f] = mac.octets();
+    std::net::Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f]).to_string()
+}
+
+/// The hardware of a node.
+#[must_use]
+pub fn inventory(
+    identity: &Identity,
+    kind: &Kind,
+    mode: BootMode,
+    boot_mac: Option<MacAddress>,
+) -> Inventory {
+    let profile = &*kind.profile;
+    Inventory {
+        interfaces: interfaces(identity, profile),
+        cpu: Cpu {
+            model_name: profile.cpu.model.to_string(),
+            frequency: format!("{}.0000", profile.cpu.frequency_mhz),
+            count: profile.cpu.threads(),
+            architecture: profile.cpu.architecture.kernel_name().to_owned(),
+            flags: profile.cpu.flags.clone(),
+            socket_count: profile.cpu.sockets,
+        },
+        disks: profile
+            .disks
+            .iter()
+            .enumerate()
+            .map(|(index, disk)| describe_disk(identity, index, disk))
+            .collect(),
+        memory: Memory {
+            // The kernel keeps a part for itself.
+            total: profile.memory_mib * 1024 * 1024 / 100 * 98,
+            physical_mb: profile.memory_mib,
+        },
+        bmc_address: kind.agent.bmc_address.as_deref().map(str::to_owned),
+        bmc_v6address: None,
+        system_vendor: SystemVendor {
+            product_name: profile.model.to_string(),
+            serial_number: serial_number(identity),
+            manufacturer: profile.manufacturer.to_string(),
+            firmware: SystemFirmware {
+                vendor: profile.bios.vendor.to_string(),
+                version: profile.bios.version.to_string(),
+                build_date: profile.bios.date.to_string(),
+            },
+        },
+        boot: Boot {
+            current_boot_mode: match mode {
+                BootMode::Legacy => "bios".to_owned(),
+                BootMode::Uefi => "uefi".to_owned(),
+            },
+            pxe_interface: boot_mac,
+        },
+        hostname: identity.name.to_string(),
+    }
+}
+
+/// The body of the inspection call-back.
+#[must_use]
+pub fn inspection_data(
+    identity: &Identity,
+    kind: &Kind,
+    mode: BootMode,
+    boot_mac: Option<MacAddress>,
+) -> InspectionData {
+    let inventory = inventory(identity, kind, mode, boot_mac);
+    let root_disk = inventory
+        .disks
+        .iter()
+        .filter(|disk| disk.size >= SMALLEST_ROOT_DISK)
+        .min_by(|a, b| (a.size, &a.name).cmp(&(b.size, &b.name)))
+        .cloned();
+    InspectionData {
+        inventory,
+        root_disk,
+        boot_interface: boot_mac,
+        configuration: InspectionConfiguration {
+            collectors: vec!["default".to_owned(), "logs".to_owned()],
+            managers: vec![HardwareManager {
+                name: kind.profile.steps.manager_key.to_string(),
+                version: kind.profile.steps.manager_version.to_string(),
+            }],
+        },
+        logs: logs::archive(identity.id, &[]),
+        error: None,
+    }
+}
+
+fn interfaces(identity: &Identity, profile: &HardwareProfile) -> Vec<Interface> {
+    let describe =
+        |(index, (mac, nic)): (usize, (&MacAddress, &crate::node::profile::NicProfile))| Interface {
+            name: nic.name.to_string(),
+            mac_address: *mac,
+            ipv4_address: nic.carrier.then(|| ipv4_address(*mac)),
+            ipv6_address: nic
+                .carrier
+                .then(|| format!("{}%{}", ipv6_address(*mac), nic.name)),
+            has_carrier: nic.carrier,
+            lldp: nic.carrier.then(|| lldp(identity, index)),
+            vendor: nic.vendor.to_string(),
+            product: nic.product.to_string(),
+            client_id: None,
+            biosdevname: None,
+            speed_mbps: nic.carrier.then_some(nic.speed_mbps),
+            pci_address: nic.pci_address.to_string(),
+            driver: nic.driver.to_string(),
+        };
+    identity
+        .macs
+        .iter()
+        .zip(&profile.nics)
+        .enumerate()
+        .map(describe)
+        .collect()
+}
+
+fn describe_disk(identity: &Identity, index: usize, disk: &DiskProfile) -> Disk {
+    let serial = disk_serial(identity, index);
+    let bytes = identity.id.as_uuid().as_bytes();
+    let wwn = format!(
+        "0x5000c5{:02x}{:02x}{:02x}{:02x}{index:02x}",
+        bytes[12], bytes[13], bytes[14], bytes[15]
+    );
+    let nvme = disk.transport == Transport::Nvme;
+    Disk {
+        name: disk.name.to_string(),
+        model: disk.model.to_string(),
+        size: disk.size_bytes,
+        rotational: disk.rotational,
+        wwn: Some(wwn.clone()),
+        serial,
+        vendor: disk.vendor.to_string(),
+        wwn_with_extension: Some(wwn),
+        wwn_vendor_extension: None,
+        hctl: (!nvme).then(|| format!("{index}:0:0:0")),
+        by_path: if nvme {
+            format!("/dev/disk/by-path/pci-0000:{:02x}:00.0-nvme-1", 0x40 + index)
+        } else {
+            format!("/dev/disk/by-path/pci-0000:00:17.0-ata-{}", index + 1)
+        },
+        logical_sectors: 512,
+        physical_sectors: 4096,
+        tran: disk.transport.kernel_name().to_owned(),
+    }
+}
+
+/// What a top-of-rack switch sends: 40 servers a switch, each interface number on a switch of its own.
+fn lldp(identity: &Identity, interface: usize) -> Vec<(u8, String)> {
+    let bytes = identity.id.as_uuid().as_bytes();
+    let (switch, port) = (bytes[14], bytes[15] % 40 + 1);
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let named = |subtype: u8, text: String| hex(&[&[subtype], text.as_bytes()].concat());
+    let unit = u8::try_from(interface).unwrap_or(u8::MAX);
+    vec![
+        // Chassis id, subtype 4: MAC address.
+        (LLDP_CHASSIS_ID, hex(&[4, 0x02, 0x5e, 0, unit, 0, switch])),
+        // Port id, subtype 5: interface name.
+        (LLDP_PORT_ID, named(5, format!("Ethernet1/{port}"))),
+        (LLDP_TIME_TO_LIVE, hex(&[0, 120])),
+        (LLDP_SYSTEM_NAME, hex(format!("tor-{switch}-{unit}").as_bytes())),
+        // IEEE 802.1 port VLAN id 1 (OUI 00-80-C2, subtype 1).
+        (LLDP_ORGANISATION, hex(&[0x00, 0x80, 0xc2, 0x01, 0x00, 0x01])),
+    ]
+}

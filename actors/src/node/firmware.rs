@@ -1,0 +1,121 @@
+//! Power, self test and boot: what the host does between its power button and a running system.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::bmc::{BootTarget, PowerState};
+use super::effect::AgentParameters;
+use crate::time::SimInstant;
+
+/// State of the host. Every wait carries the instant at which it ends.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Host {
+    /// No power.
+    Off,
+    /// Power is being applied.
+    PoweringOn {
+        /// When `PowerState` becomes `On`.
+        until: SimInstant,
+    },
+    /// Power-on self test.
+    Post {
+        /// When the boot target is chosen.
+        until: SimInstant,
+    },
+    /// The boot target is being read.
+    Resolving {
+        /// What is being read.
+        target: BootTarget,
+    },
+    /// A system is being loaded.
+    Loading {
+        /// When it runs.
+        until: SimInstant,
+        /// What is being loaded.
+        system: System,
+    },
+    /// A system runs.
+    Running(System),
+    /// Nothing to boot from was found; only a reset helps.
+    NoBootDevice,
+    /// On the way down.
+    PoweringOff {
+        /// When power is gone.
+        until: SimInstant,
+        /// Power returns at once: a restart or power cycle, or an `On` that came too early.
+        then_on: bool,
+    },
+}
+
+/// What can run on a host.
+#[derive(Clone, Debug, PartialEq)]
+pub enum System {
+    /// A ramdisk with the agent.
+    Agent(Arc<AgentParameters>),
+    /// The operating system on the disk.
+    Disk,
+    /// A system from a medium that is not the agent's.
+    Live,
+    /// The firmware's set-up screen, a utility or a shell.
+    Setup,
+}
+
+/// Redfish `BootProgress.LastState`, those that the firmware goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum BootProgress {
+    /// Not booting.
+    None,
+    /// First processor started.
+    PrimaryProcessorInitializationStarted,
+    /// Self test done.
+    SystemHardwareInitializationComplete,
+    /// In the set-up screen.
+    SetupEntered,
+    /// The boot target is being loaded.
+    OSBootStarted,
+    /// A system runs.
+    OSRunning,
+}
+
+impl Host {
+    /// Redfish `PowerState`.
+    #[must_use]
+    pub fn power_state(&self) -> PowerState {
+        match self {
+            Self::Off => PowerState::Off,
+            Self::PoweringOn { .. } => PowerState::PoweringOn,
+            Self::Post { .. }
+            | Self::Resolving { .. }
+            | Self::Loading { .. }
+            | Self::Running(_)
+            | Self::NoBootDevice => PowerState::On,
+            Self::PoweringOff { .. } => PowerState::PoweringOff,
+        }
+    }
+
+    /// Redfish `BootProgress.LastState`.
+    #[must_use]
+    pub fn boot_progress(&self) -> BootProgress {
+        match self {
+            Self::Off | Self::PoweringOn { .. } | Self::PoweringOff { .. } => BootProgress::None,
+            Self::Post { .. } => BootProgress::PrimaryProcessorInitializationStarted,
+            Self::Resolving { .. } | Self::NoBootDevice => BootProgress::SystemHardwareInitializationComplete,
+            Self::Loading { .. } => BootProgress::OSBootStarted,
+            Self::Running(System::Setup) => BootProgress::SetupEntered,
+            Self::Running(System::Agent(_) | System::Disk | System::Live) => BootProgress::OSRunning,
+        }
+    }
+
+    /// When the present wait ends.
+    #[must_use]
+    pub fn deadline(&self) -> Option<SimInstant> {
+        match self {
+            Self::PoweringOn { until }
+            | Self::Post { until }
+            | Self::Loading { until, .. }
+            | Self::PoweringOff { until, .. } => Some(*until),
+            Self::Off | Self::Resolving { .. } | Self::Running(_) | Self::NoBootDevice => None,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Named invariants of a node, checked after every step in debug builds and by the property tests.
+
+use super::Node;
+use super::firmware::{Host, System};
+
+/// A rule that holds between any two steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invariant {
+    /// An agent exists exactly while a ramdisk with one runs.
+    AgentOnlyInRamdisk,
+    /// A host without power waits for nothing.
+    OffIsIdle,
+    /// A running command is the newest result and shows as running; no other does.
+    OneCommandAtATime,
+    /// The command history stays within its bound.
+    HistoryIsBounded,
+    /// An agent that fell silent has no deadline of its own but that of a running command.
+    SilentAgentIsQuiet,
+}
+
+/// The first invariant that does not hold.
+///
+/// # Errors
+/// The broken invariant.
+pub fn check(node: &Node) -> Result<(), Invariant> {
+    use crate::wire::agent::CommandStatus::Running;
+
+    let runs_ramdisk = matches!(node.host(), Host::Running(System::Agent(_)));
+    ensure(
+        node.agent().is_some() == runs_ramdisk,
+        Invariant::AgentOnlyInRamdisk,
+    )?;
+    if *node.host() == Host::Off {
+        ensure(node.next_deadline().is_none(), Invariant::OffIsIdle)?;
+    }
+    let Some(agent) = node.agent() else { return Ok(()) };
+    let running = agent
+        .commands
+        .iter()
+        .filter(|result| result.command_status == Running)
+        .count();
+    let newest_runs = agent
+        .commands
+        .back()
+        .is_some_and(|result| result.command_status == Running);
+    let consistent = if agent.is_busy() {
+        running == 1 && newest_runs
+    } else {
+        running == 0
+    };
+    ensure(consistent, Invariant::OneCommandAtATime)?;
+    let bound = node.kind().agent.command_history.max(1);
+    ensure(agent.commands.len() <= bound, Invariant::HistoryIsBounded)?;
+    let quiet = agent.is_serving() || agent.is_busy() || agent.next_deadline().is_none();
+    ensure(quiet, Invariant::SilentAgentIsQuiet)
+}
+
+fn ensure(holds: bool, invariant: Invariant) -> Result<(), Invariant> {
+    if holds { Ok(()) } else { Err(invariant) }
+}

@@ -1,0 +1,452 @@
+//! The transition function of a node.
+
+use std::sync::Arc;
+
+use super::agent::link::Context;
+use super::agent::{Aftermath, Agent, Change, inventory};
+use super::bmc::{BmcCommand, BootTarget, LogEvent, MediaType, OverrideEnabled, ResetType};
+use super::effect::{BootFailure, BootImage, BootRequest, CallKind, Effect, Effects, Outcome, Record};
+use super::firmware::{Host, System};
+use super::{Event, Node, Refused, Reply};
+use crate::ids::Epoch;
+use crate::seed::Seed;
+use crate::time::SimInstant;
+
+/// Most transitions of one step. A node whose every duration is zero goes through a boot in fewer than ten; reaching
+/// this is a bug, and stopping here keeps one node from holding up its shard.
+const MOST_TRANSITIONS: usize = 64;
+
+impl Node {
+    /// Takes an event at `now`: changes the node, answers, and leaves effects in `out`.
+    ///
+    /// Whatever was due before `now` happens first. On an error the caller must drop the changed copy and the
+    /// effects, so a refused event changes nothing.
+    ///
+    /// # Errors
+    /// Why the event was refused.
+    pub fn step(&mut self, now: SimInstant, event: Event, out: &mut Effects) -> Result<Reply, Refused> {
+        self.advance(now, out);
+        let reply = match event {
+            Event::Timer => Reply::Done,
+            Event::Bmc { if_match, command } => {
+                if if_match.is_some_and(|revision| revision != self.revision) {
+                    return Err(Refused::PreconditionFailed);
+                }
+                self.on_bmc(now, command)?;
+                self.touch();
+                Reply::Done
+            }
+            Event::Agent(request) => Reply::Agent(self.on_agent_request(now, request, out)?),
+            Event::Outcome { epoch, outcome } => {
+                if epoch != self.epoch {
+                    return Err(Refused::Stale);
+                }
+                self.on_outcome(now, outcome, out);
+                Reply::Done
+            }
+            #[cfg(any(test, feature = "test-util"))]
+            Event::Bug => {
+                self.host = Host::NoBootDevice;
+                panic!("a bug, on purpose")
+            }
+        };
+        self.advance(now, out);
+        Ok(reply)
+    }
+
+    /// Does everything that is due.
+    fn advance(&mut self, now: SimInstant, out: &mut Effects) {
+        for _ in 0..MOST_TRANSITIONS {
+            if self.host.deadline().is_some_and(|until| until <= now) {
+                self.advance_host(now, out);
+            } else if self
+                .agent
+                .as_ref()
+                .and_then(|agent| agent.next_deadline())
+                .is_some_and(|at| at <= now)
+            {
+                self.advance_agent(now, out);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Every draw has a number of its own.
+    pub(super) fn draw(&mut self, purpose: &str) -> Seed {
+        let seed = self.peek_seed(purpose);
+        self.draws = self.draws.wrapping_add(1);
+        seed
+    }
+
+    /// The seed of the next draw.
+    pub(super) fn peek_seed(&self, purpose: &str) -> Seed {
+        self.seed.child(purpose).indexed(u64::from(self.draws))
+    }
+
+    fn touch(&mut self) {
+        self.revision = self.revision.wrapping_add(1);
+    }
+
+    /// A power or boot change: results of what was under way no longer count.
+    fn new_epoch(&mut self) -> Epoch {
+        self.epoch = self.epoch.next();
+        self.agent = None;
+        self.epoch
+    }
+
+    /// Turns power on before the node's actor starts, for a node that is given as on.
+    pub(crate) fn start_powered(&mut self, now: SimInstant) {
+        self.power_on(now);
+        self.touch();
+    }
+
+    // --- host ---------------------------------------------------------------------------------------------------
+
+    fn advance_host(&mut self, now: SimInstant, out: &mut Effects) {
+        self.touch();
+        // The next wait starts when this one ended, not when the timer was served.
+        match std::mem::replace(&mut self.host, Host::Off) {
+            Host::PoweringOn { .. } => {
+                self.bmc.record(now, LogEvent::PoweredOn);
+                self.begin_post(now);
+            }
+            Host::Post { .. } => self.choose_target(now, out),
+            Host::Loading { system, .. } => self.run(now, system),
+            Host::PoweringOff { then_on, .. } => {
+                self.bmc.record(now, LogEvent::PoweredOff);
+                if then_on {
+                    self.power_on(now);
+                }
+            }
+            waiting @ (Host::Off | Host::Resolving { .. } | Host::Running(_) | Host::NoBootDevice) => {
+                self.host = waiting;
+            }
+        }
+    }
+
+    fn power_on(&mut self, now: SimInstant) {
+        self.new_epoch();
+        let latency = self.kind.timing.power_on.draw(self.draw("power-on"));
+        self.host = Host::PoweringOn { until: now + latency };
+    }
+
+    fn power_off(&mut self, now: SimInstant, graceful: bool, then_on: bool) {
+        self.new_epoch();
+        let timing = &self.kind.timing;
+        let latency = if graceful {
+            timing.graceful_shutdown
+        } else {
+            timing.power_off
+        };
+        let until = now + latency.draw(self.draw("power-off"));
+        self.host = Host::PoweringOff { until, then_on };
+    }
+
+    fn begin_post(&mut self, now: SimInstant) {
+        let latency = self.kind.timing.post.draw(self.draw("post"));
+        self.host = Host::Post { until: now + latency };
+    }
+
+    /// End of the self test: pending settings take effect, a one-time override is used up, the target is chosen.
+    fn choose_target(&mut self, now: SimInstant, out: &mut Effects) {
+        self.bmc.apply_pending(now);
+        let chosen = self
+            .bmc
+            .take_override()
+            .unwrap_or((BootTarget::Hdd, OverrideEnabled::Disabled));
+        self.try_target(now, chosen, out);
+    }
+
+    fn try_target(
+        &mut self,
+        now: SimInstant,
+        (target, enabled): (BootTarget, OverrideEnabled),
+        out: &mut Effects,
+    ) {
+        let types: &[MediaType] = match target {
+            BootTarget::Cd => &[MediaType::Cd, MediaType::Dvd],
+            BootTarget::Usb => &[MediaType::UsbStick],
+            BootTarget::Floppy => &[MediaType::Floppy],
+            BootTarget::Hdd | BootTarget::None => return self.boot_disk(now, target),
+            BootTarget::Pxe | BootTarget::UefiHttp => {
+                let mac = self
+                    .identity
+                    .macs
+                    .iter()
+                    .zip(&self.kind.profile.nics)
+                    .find(|(_, nic)| nic.carrier);
+                let Some((mac, _)) = mac else {
+                    return self.boot_failed(now, "no network link".into());
+                };
+                let request = BootRequest {
+                    target,
+                    enabled,
+                    mode: self.bmc.boot().mode,
+                    boot_mac: Some(*mac),
+                    media: None,
+                    http_boot_uri: self.bmc.boot().http_boot_uri.clone(),
+                };
+                return self.resolve(now, request, out);
+            }
+            BootTarget::BiosSetup | BootTarget::Utilities | BootTarget::Diags | BootTarget::UefiShell => {
+                self.bmc.record(now, LogEvent::Booting(target));
+                self.host = Host::Running(System::Setup);
+                return;
+            }
+            BootTarget::UefiTarget
+            | BootTarget::SDCard
+            | BootTarget::RemoteDrive
+            | BootTarget::UefiBootNext
+            | BootTarget::Recovery => return self.boot_failed(now, "there is no such device".into()),
+        };
+        let profile = Arc::clone(&self.kind);
+        match self.bmc.inserted(&profile.profile, types, now).cloned() {
+            Some(media) => {
+                let mode = self.bmc.boot().mode;
+                let request = BootRequest {
+                    target,
+                    enabled,
+                    mode,
+                    boot_mac: None,
+                    media: Some(media),
+                    http_boot_uri: None,
+                };
+                self.resolve(now, request, out);
+            }
+            // Firmware that finds the slot empty goes on with its boot order.
+            None => self.boot_disk(now, BootTarget::Hdd),
+        }
+    }
+
+    fn resolve(&mut self, now: SimInstant, request: BootRequest, out: &mut Effects) {
+        self.bmc.record(now, LogEvent::Booting(request.target));
+        self.host = Host::Resolving {
+            target: request.target,
+        };
+        out.push(self.epoch, Effect::ResolveBoot(Box::new(request)));
+    }
+
+    fn boot_disk(&mut self, now: SimInstant, target: BootTarget) {
+        if self.disk.is_bootable() {
+            self.bmc.record(now, LogEvent::Booting(target));
+            self.load(now, System::Disk);
+        } else {
+            self.bmc.record(now, LogEvent::NoBootableDevice);
+            self.host = Host::NoBootDevice;
+        }
+    }
+
+    fn boot_failed(&mut self, now: SimInstant, why: Box<str>) {
+        self.bmc.record(now, LogEvent::BootFailed(why));
+        self.boot_disk(now, BootTarget::Hdd);
+    }
+
+    fn load(&mut self, now: SimInstant, system: System) {
+        let timing = &self.kind.timing;
+        let latency = match &system {
+            System::Agent(_) => timing.ramdisk_boot,
+            System::Disk | System::Live | System::Setup => timing.os_boot,
+        };
+        let until = now + latency.draw(self.draw("boot"));
+        self.host = Host::Loading { until, system };
+    }
+
+    fn run(&mut self, now: SimInstant, system: System) {
+        if let System::Agent(parameters) = &system {
+            self.agent = Some(Box::new(Agent::new(Arc::clone(parameters), now)));
+        }
+        self.host = Host::Running(system);
+    }
+
+    // --- BMC ----------------------------------------------------------------------------------------------------
+
+    fn on_bmc(&mut self, now: SimInstant, command: BmcCommand) -> Result<(), Refused> {
+        let kind = Arc::clone(&self.kind);
+        let profile = &kind.profile;
+        match command {
+            BmcCommand::Reset(reset) => {
+                self.bmc.record(now, LogEvent::Reset(reset));
+                self.reset(now, reset);
+            }
+            BmcCommand::SetBoot(patch) => self.bmc.set_boot(patch)?,
+            BmcCommand::InsertMedia { slot, mut media } => {
+                media.available_at = now + kind.timing.virtual_media.draw(self.draw("virtual-media"));
+                self.bmc.slot_mut(profile, &slot)?.media = Some(media);
+                self.bmc.record(now, LogEvent::MediaInserted(slot));
+            }
+            BmcCommand::EjectMedia { slot } => {
+                if self.bmc.slot_mut(profile, &slot)?.media.take().is_some() {
+                    self.bmc.record(now, LogEvent::MediaEjected(slot));
+                }
+            }
+            BmcCommand::SetMediaVerification { slot, verify } => {
+                self.bmc.slot_mut(profile, &slot)?.verify_certificate = verify;
+            }
+            BmcCommand::SetBios(values) => self.bmc.set_bios(profile, values)?,
+            BmcCommand::ResetBios => self.bmc.reset_bios(),
+            BmcCommand::SetSecureBoot(enable) => self.bmc.set_secure_boot(enable)?,
+            BmcCommand::ResetSecureBootKeys(kind) => self.bmc.reset_keys(kind),
+            BmcCommand::SetIndicator(indicator) => self.bmc.indicator = indicator,
+            BmcCommand::SetAssetTag(tag) => self.bmc.asset_tag = (!tag.is_empty()).then_some(tag),
+            BmcCommand::SetClock { offset_millis } => self.bmc.clock_offset_millis = offset_millis,
+            BmcCommand::ClearLog => self.bmc.log = None,
+        }
+        Ok(())
+    }
+
+    /// The reset table. Resets that ask for the state the host is in, or on its way to, succeed without effect.
+    fn reset(&mut self, now: SimInstant, reset: ResetType) {
+        match (reset, &mut self.host) {
+            (ResetType::Nmi, _) => {}
+            // On while the host goes down: it comes back as soon as it is down.
+            (
+                ResetType::On
+                | ResetType::ForceOn
+                | ResetType::ForceRestart
+                | ResetType::GracefulRestart
+                | ResetType::PowerCycle
+                | ResetType::PushPowerButton,
+                Host::PoweringOff { then_on, .. },
+            ) => *then_on = true,
+            (
+                ResetType::On
+                | ResetType::ForceOn
+                | ResetType::ForceRestart
+                | ResetType::GracefulRestart
+                | ResetType::PowerCycle
+                | ResetType::PushPowerButton,
+                Host::Off,
+            ) => self.power_on(now),
+            (ResetType::On | ResetType::ForceOn, _) => {}
+            (ResetType::ForceOff | ResetType::GracefulShutdown, Host::Off) => {}
+            // A forced power-off overtakes a graceful one that is under way.
+            (ResetType::ForceOff, _) => self.power_off(now, false, false),
+            (ResetType::GracefulShutdown, Host::PoweringOff { then_on, .. }) => *then_on = false,
+            (ResetType::GracefulShutdown | ResetType::PushPowerButton, host) => {
+                let graceful = matches!(host, Host::Running(_));
+                self.power_off(now, graceful, false);
+            }
+            (ResetType::GracefulRestart, host) => {
+                let graceful = matches!(host, Host::Running(_));
+                self.power_off(now, graceful, true);
+            }
+            (ResetType::PowerCycle, _) => self.power_off(now, false, true),
+            // A warm reset never drops power, and one while power is coming up changes nothing.
+            (ResetType::ForceRestart, Host::PoweringOn { .. }) => {}
+            (ResetType::ForceRestart, _) => {
+                self.new_epoch();
+                self.begin_post(now);
+            }
+        }
+    }
+
+    // --- agent --------------------------------------------------------------------------------------------------
+
+    /// Calls `talk` with the agent and its surroundings.
+    fn with_agent<T>(
+        &mut self,
+        now: SimInstant,
+        talk: impl FnOnce(&mut Agent, &Context<'_>) -> T,
+    ) -> Option<T> {
+        let seed = self.draw("agent");
+        let context = Context {
+            now,
+            speed: self.kind.speed,
+            seed,
+            settings: &self.kind.agent,
+            node_id: &self.identity.id,
+            macs: &self.identity.macs,
+        };
+        self.agent.as_deref_mut().map(|agent| talk(agent, &context))
+    }
+
+    fn advance_agent(&mut self, now: SimInstant, out: &mut Effects) {
+        let epoch = self.epoch;
+        if let Some(Some((aftermath, record))) =
+            self.with_agent(now, |agent, context| agent.finish_due(context))
+        {
+            out.push(epoch, record);
+            self.apply_aftermath(now, aftermath);
+            return;
+        }
+        let (identity, kind, mode) = (
+            Arc::clone(&self.identity),
+            Arc::clone(&self.kind),
+            self.bmc.boot().mode,
+        );
+        let boot_mac = self.agent.as_ref().and_then(|agent| agent.parameters.boot_mac);
+        let inventory = || inventory::inspection_data(&identity, &kind, mode, boot_mac);
+        if let Some(Some(effect)) = self.with_agent(now, |agent, context| agent.due_call(context, inventory))
+        {
+            out.push(epoch, effect);
+        }
+    }
+
+    pub(super) fn apply_aftermath(&mut self, now: SimInstant, aftermath: Aftermath) {
+        for change in aftermath.changes {
+            match change {
+                Change::Disk(change) => self.disk.apply(change),
+                Change::PowerOff => {
+                    self.touch();
+                    self.power_off(now, false, false);
+                }
+                Change::Reboot => {
+                    self.touch();
+                    self.new_epoch();
+                    self.begin_post(now);
+                }
+                Change::FallSilent => {
+                    if let Some(agent) = &mut self.agent {
+                        agent.fall_silent();
+                    }
+                }
+            }
+        }
+    }
+
+    // --- outcomes -----------------------------------------------------------------------------------------------
+
+    fn on_outcome(&mut self, now: SimInstant, outcome: Outcome, out: &mut Effects) {
+        let epoch = self.epoch;
+        let mut record = |kind, result| out.push(epoch, Effect::Record(Record::Call(kind, result)));
+        match outcome {
+            Outcome::Boot(result) => {
+                if matches!(self.host, Host::Resolving { .. }) {
+                    self.touch();
+                    self.on_boot_resolved(now, result);
+                }
+            }
+            Outcome::Inspected(result) => {
+                record(
+                    CallKind::Inspect,
+                    result.as_ref().map(drop).map_err(|error| *error),
+                );
+                self.with_agent(now, |agent, context| agent.on_inspected(context, result));
+            }
+            Outcome::Discovered(result) => {
+                record(CallKind::Discover, result.map(drop));
+                self.with_agent(now, |agent, context| agent.on_discovered(context, result));
+            }
+            Outcome::LookedUp(result) => {
+                record(
+                    CallKind::Lookup,
+                    result.as_ref().map(drop).map_err(|error| *error),
+                );
+                self.with_agent(now, |agent, context| agent.on_looked_up(context, result));
+            }
+            Outcome::Beat(result) => {
+                record(CallKind::Heartbeat, result);
+                self.with_agent(now, |agent, context| agent.on_beat(context, result));
+            }
+        }
+    }
+
+    fn on_boot_resolved(&mut self, now: SimInstant, result: Result<BootImage, BootFailure>) {
+        match result {
+            Ok(BootImage::Agent(parameters)) => self.load(now, System::Agent(parameters)),
+            Ok(BootImage::LiveSystem) => self.load(now, System::Live),
+            Err(BootFailure(why)) => self.boot_failed(now, why),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What the shell may call outside. Implemented by the program, and by the test kit.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::ids::NodeId;
+use crate::node::bmc::PowerState;
+use crate::node::effect::{BootFailure, BootImage, BootRequest, IronicRequest, Outcome, Record};
+use crate::node::phase::Phase;
+
+/// A future that stays on its thread.
+pub type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// Calls to Ironic. Implementations bound the calls in flight, time out and never panic.
+pub trait Ironic: Send + Sync + 'static {
+    /// Makes the call. The outcome is of the kind that belongs to the call.
+    fn call(&self, node: NodeId, request: IronicRequest) -> LocalFuture<Outcome>;
+}
+
+/// Boot media: finds out what is on a boot target.
+pub trait BootMedia: Send + Sync + 'static {
+    /// Reads the target.
+    fn resolve(&self, node: NodeId, request: BootRequest) -> LocalFuture<Result<BootImage, BootFailure>>;
+}
+
+/// Counts and logs what happens. Called on the nodes' threads, so it must not block.
+pub trait Recorder: Send + Sync + 'static {
+    /// Something that a node reports.
+    fn record(&self, node: NodeId, record: Record);
+
+    /// A node's phase changed; `from` is `None` when it starts.
+    fn phase(&self, node: NodeId, from: Option<Phase>, to: Phase);
+
+    /// A node's power state changed; `from` is `None` when it starts.
+    fn power(&self, node: NodeId, from: Option<PowerState>, to: PowerState);
+
+    /// Something went wrong, or almost, in the shell.
+    fn shell(&self, event: ShellEvent);
+}
+
+/// What the shell itself counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ShellEvent {
+    /// A result from an earlier epoch was dropped.
+    StaleOutcome,
+    /// A request found no permit.
+    PermitRefused,
+    /// A step panicked; the node kept its last good state.
+    StepPanicked,
+    /// A node was parked after repeated panics.
+    NodeParked,
+    /// An actor had died and was started again.
+    ActorRestarted,
+}

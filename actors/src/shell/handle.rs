@@ -1,0 +1,250 @@
+//! What the rest of the program holds of a node: its identity, its published state, and the one way to reach it.
+//!
+//! actix mailboxes do not push back, so a permit is taken before a message is sent: one of the node's, one of the
+//! whole process. Without a permit the caller is told at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering};
+
+use actix::Addr;
+use tokio::sync::oneshot;
+
+use super::messages::{Apply, Failure, Look};
+use super::node::NodeActor;
+use crate::node::bmc::PowerState;
+use crate::node::phase::Phase;
+use crate::node::{Event, Identity, Kind, Node, Refused, Reply};
+use crate::ports::{Recorder, ShellEvent};
+use crate::time::SimInstant;
+
+/// Requests that may be under way at once.
+pub struct Permits {
+    free: AtomicU32,
+    per_node: u16,
+    recorder: Arc<dyn Recorder>,
+}
+
+impl Permits {
+    /// `total` for the whole process, `per_node` for one node.
+    #[must_use]
+    pub fn new(total: u32, per_node: u16, recorder: Arc<dyn Recorder>) -> Self {
+        Self {
+            free: AtomicU32::new(total),
+            per_node,
+            recorder,
+        }
+    }
+}
+
+/// Why a node gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Too many requests are under way for this node or for the process.
+    #[error("too many requests are under way")]
+    Busy,
+    /// The node refused; it is unchanged.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// A bug of the simulator was caught; the node is unchanged.
+    #[error("internal error")]
+    Fault,
+    /// The answer cannot come any more: the agent that should have given it is gone, or the process is stopping.
+    #[error("no answer")]
+    Gone,
+}
+
+/// A node as the rest of the program sees it.
+pub struct NodeRef {
+    identity: Arc<Identity>,
+    kind: Arc<Kind>,
+    shard: u16,
+    address: std::sync::RwLock<Option<Addr<NodeActor>>>,
+    in_use: AtomicU16,
+    power: AtomicU8,
+    phase: AtomicU8,
+    permits: Arc<Permits>,
+}
+
+/// A permit of a node and of the process; both return when it is dropped.
+pub(super) struct Permit(Arc<NodeRef>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.in_use.fetch_sub(1, Ordering::AcqRel);
+        self.0.permits.free.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl NodeRef {
+    pub(super) fn new(identity: Arc<Identity>, kind: Arc<Kind>, shard: u16, permits: Arc<Permits>) -> Self {
+        Self {
+            identity,
+            kind,
+            shard,
+            address: std::sync::RwLock::new(None),
+            in_use: AtomicU16::new(0),
+            power: AtomicU8::new(power_index(PowerState::Off)),
+            phase: AtomicU8::new(Phase::Off as u8),
+            permits,
+        }
+    }
+
+    /// Who the node is.
+    #[must_use]
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    /// What it shares with others of its kind.
+    #[must_use]
+    pub fn kind(&self) -> &Arc<Kind> {
+        &self.kind
+    }
+
+    /// The shard that runs it.
+    #[must_use]
+    pub fn shard(&self) -> u16 {
+        self.shard
+    }
+
+    /// Power state as last published: after every step, without asking the actor.
+    #[must_use]
+    pub fn power(&self) -> PowerState {
+        match self.power.load(Ordering::Acquire) {
+            1 => PowerState::PoweringOn,
+            2 => PowerState::On,
+            3 => PowerState::PoweringOff,
+            _ => PowerState::Off,
+        }
+    }
+
+    /// Phase as last published.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        Phase::from_index(self.phase.load(Ordering::Acquire)).unwrap_or(Phase::Off)
+    }
+
+    pub(super) fn publish(&self, power: PowerState, phase: Phase) {
+        self.power.store(power_index(power), Ordering::Release);
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    pub(super) fn attach(&self, address: Addr<NodeActor>) {
+        *self
+            .address
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(address);
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        let address = self
+            .address
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        address.as_ref().is_some_and(Addr::connected)
+    }
+
+    fn permit(self: &Arc<Self>) -> Result<Permit, AskError> {
+        let refuse = || {
+            self.permits.recorder.shell(ShellEvent::PermitRefused);
+            AskError::Busy
+        };
+        let free = &self.permits.free;
+        if free
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(1))
+            .is_err()
+        {
+            return Err(refuse());
+        }
+        let below_limit = |used: u16| (used < self.permits.per_node).then_some(used + 1);
+        if self
+            .in_use
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, below_limit)
+            .is_err()
+        {
+            free.fetch_add(1, Ordering::AcqRel);
+            return Err(refuse());
+        }
+        Ok(Permit(Arc::clone(self)))
+    }
+
+    /// The one place that puts a message into a node's mailbox.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the permit bounds the mailbox; the message carries its own reply"
+    )]
+    fn send<M>(&self, message: M) -> Result<(), AskError>
+    where
+        M: actix::Message<Result = ()> + Send + 'static,
+        NodeActor: actix::Handler<M>,
+    {
+        let address = self
+            .address
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        address.as_ref().ok_or(AskError::Gone)?.do_send(message);
+        Ok(())
+    }
+
+    /// Runs `look` on the node, in its actor. It sees every change that was made before.
+    ///
+    /// # Errors
+    /// `Busy` without a permit, `Fault` if `look` panicked, `Gone` while the process stops.
+    pub async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        look: impl FnOnce(&Node, SimInstant) -> T + Send + 'static,
+    ) -> Result<T, AskError> {
+        let permit = self.permit()?;
+        let (sender, receiver) = oneshot::channel();
+        self.send(Look(Box::new(move |node, now| {
+            let _permit = permit;
+            // A reader that went away wants no answer.
+            if !sender.is_closed() {
+                drop(sender.send(look(node, now)));
+            }
+        })))?;
+        receiver.await.map_err(|_| AskError::Gone)
+    }
+
+    /// Applies an event. It takes effect even if the caller stops waiting.
+    ///
+    /// # Errors
+    /// Every [`AskError`].
+    pub async fn act(self: &Arc<Self>, event: Event) -> Result<Reply, AskError> {
+        self.apply(event, false).await
+    }
+
+    /// Applies an event of the agent's API and waits until the command that it begins or names has ended.
+    ///
+    /// # Errors
+    /// Every [`AskError`]; `Gone` if the agent stops before.
+    pub async fn act_and_wait(self: &Arc<Self>, event: Event) -> Result<Reply, AskError> {
+        self.apply(event, true).await
+    }
+
+    async fn apply(self: &Arc<Self>, event: Event, wait: bool) -> Result<Reply, AskError> {
+        let permit = self.permit()?;
+        let (reply, receiver) = oneshot::channel();
+        self.send(Apply {
+            event,
+            wait,
+            reply,
+            permit,
+        })?;
+        match receiver.await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(Failure::Refused(refused))) => Err(AskError::Refused(refused)),
+            Ok(Err(Failure::Fault)) => Err(AskError::Fault),
+            Err(_) => Err(AskError::Gone),
+        }
+    }
+}
+
+fn power_index(power: PowerState) -> u8 {
+    match power {
+        PowerState::Off => 0,
+        PowerState::PoweringOn => 1,
+        PowerState::On => 2,
+        PowerState::PoweringOff => 3,
+    }
+}

@@ -1,0 +1,12 @@
+//! The actors: thin shells around the pure machines, and their supervisors. The only place that uses actix.
+
+mod handle;
+mod messages;
+mod node;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+
+pub use self::handle::{AskError, NodeRef, Permits};
+pub use self::node::Services;
+pub use self::supervisor::{Fleet, NodeStart, ShardPlan};

@@ -1,0 +1,279 @@
+//! The actor of one node. It decides nothing: event in, step, commit, effects out, one timer.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt as _, AsyncContext, Context, Handler, SpawnHandle, WrapFuture as _};
+use tokio::sync::oneshot;
+
+use super::handle::NodeRef;
+use super::messages::{Apply, Failure, Look};
+use crate::ids::{CommandId, Epoch};
+use crate::node::agent::AgentReply;
+use crate::node::effect::{Effect, Issued, Outcome};
+use crate::node::phase::Phase;
+use crate::node::{Effects, Event, Node, Refused, Reply, invariant};
+use crate::ports::{BootMedia, Ironic, Recorder, ShellEvent};
+use crate::time::{Clock, SimInstant};
+use crate::wire::agent::CommandStatus;
+
+/// Panics in a row after which a node is parked: it still answers, but does nothing by itself.
+const MOST_FAULTS: u8 = 5;
+/// Requests that may wait for the end of a command of one node.
+const MOST_WAITERS: usize = 8;
+
+/// What the actors of a process share.
+pub struct Services {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Calls to Ironic.
+    pub ironic: Arc<dyn Ironic>,
+    /// Boot media.
+    pub boot_media: Arc<dyn BootMedia>,
+    /// Counters and logs.
+    pub recorder: Arc<dyn Recorder>,
+}
+
+/// A request that waits for the end of a command.
+struct Waiter {
+    epoch: Epoch,
+    command: CommandId,
+    reply: oneshot::Sender<Result<Reply, Failure>>,
+}
+
+/// The actor. The node itself is shared with the supervisor of the same thread, which keeps it if the actor dies.
+pub(super) struct NodeActor {
+    node: Rc<RefCell<Node>>,
+    handle: Arc<NodeRef>,
+    services: Arc<Services>,
+    timer: Option<(SimInstant, SpawnHandle)>,
+    waiters: Vec<Waiter>,
+    faults: u8,
+}
+
+impl NodeActor {
+    pub(super) fn new(node: Rc<RefCell<Node>>, handle: Arc<NodeRef>, services: Arc<Services>) -> Self {
+        Self {
+            node,
+            handle,
+            services,
+            timer: None,
+            waiters: Vec::new(),
+            faults: 0,
+        }
+    }
+
+    /// Applies one event and everything that follows from it.
+    fn apply(&mut self, event: Event, context: &mut Context<Self>) -> Result<Reply, Failure> {
+        let now = self.services.clock.now();
+        let mut effects = Effects::default();
+        let mut next = self.node.borrow().clone();
+        let stepped = catch_unwind(AssertUnwindSafe(|| next.step(now, event, &mut effects)));
+        let result = match stepped {
+            Ok(Ok(reply)) => {
+                debug_assert_eq!(
+                    invariant::check(&next),
+                    Ok(()),
+                    "after a step of {}",
+                    next.identity().name
+                );
+                self.faults = 0;
+                self.publish(&next);
+                *self.node.borrow_mut() = next;
+                for issued in effects.drain() {
+                    self.perform(issued, context);
+                }
+                self.settle_waiters();
+                Ok(reply)
+            }
+            Ok(Err(refused)) => {
+                if refused == Refused::Stale {
+                    self.services.recorder.shell(ShellEvent::StaleOutcome);
+                }
+                Err(Failure::Refused(refused))
+            }
+            Err(_) => {
+                self.faults = self.faults.saturating_add(1);
+                self.services.recorder.shell(ShellEvent::StepPanicked);
+                let node = self.node.borrow();
+                tracing::error!(node = %node.identity().name, faults = self.faults, "a step panicked; state kept");
+                if self.faults == MOST_FAULTS {
+                    self.services.recorder.shell(ShellEvent::NodeParked);
+                    self.handle.publish(node.power_state(), Phase::Parked);
+                }
+                Err(Failure::Fault)
+            }
+        };
+        self.rearm(now, context);
+        result
+    }
+
+    /// Tells the directory and the recorder what changed.
+    fn publish(&self, next: &Node) {
+        let (power, phase) = (next.power_state(), next.phase());
+        let (old_power, old_phase) = (self.handle.power(), self.handle.phase());
+        if (power, phase) == (old_power, old_phase) {
+            return;
+        }
+        let id = next.identity().id;
+        if power != old_power {
+            self.services.recorder.power(id, Some(old_power), power);
+        }
+        if phase != old_phase {
+            self.services.recorder.phase(id, Some(old_phase), phase);
+        }
+        self.handle.publish(power, phase);
+    }
+
+    /// Starts an effect outside the handler; its outcome comes back as an event.
+    fn perform(&self, Issued { epoch, effect }: Issued, context: &mut Context<Self>) {
+        let id = self.handle.identity().id;
+        let outcome: crate::ports::LocalFuture<Outcome> = match effect {
+            Effect::Record(record) => return self.services.recorder.record(id, record),
+            Effect::Ironic(request) => self.services.ironic.call(id, *request),
+            Effect::ResolveBoot(request) => {
+                let resolved = self.services.boot_media.resolve(id, *request);
+                Box::pin(async move { Outcome::Boot(resolved.await) })
+            }
+        };
+        let returned = outcome.into_actor(self).map(move |outcome, actor, context| {
+            // Refused as stale, or caught as a fault: both are counted where they happen.
+            drop(actor.apply(Event::Outcome { epoch, outcome }, context));
+        });
+        context.spawn(returned);
+    }
+
+    /// Arms the one timer to the node's next deadline.
+    fn rearm(&mut self, now: SimInstant, context: &mut Context<Self>) {
+        let deadline = self
+            .node
+            .borrow()
+            .next_deadline()
+            .filter(|_| self.faults < MOST_FAULTS);
+        if let (Some((armed, _)), Some(deadline)) = (self.timer, deadline)
+            && armed == deadline
+            && self.faults == 0
+        {
+            return;
+        }
+        if let Some((_, handle)) = self.timer.take() {
+            context.cancel_future(handle);
+        }
+        let Some(deadline) = deadline else { return };
+        let real = deadline.since(now).as_secs_f64() / self.services.clock.speed();
+        // After a fault the same step would fail again at once; each further try waits twice as long.
+        let pause = Duration::from_secs(if self.faults == 0 { 0 } else { 1 << self.faults });
+        let wait = Duration::try_from_secs_f64(real)
+            .unwrap_or(Duration::MAX)
+            .max(pause);
+        let handle = context.run_later(wait, |actor, context| {
+            actor.timer = None;
+            drop(actor.apply(Event::Timer, context));
+        });
+        self.timer = Some((deadline, handle));
+    }
+
+    /// Answers the requests whose command has ended, and lets go of those whose agent is gone.
+    fn settle_waiters(&mut self) {
+        if self.waiters.is_empty() {
+            return;
+        }
+        let node = self.node.borrow();
+        let (epoch, agent) = (node.epoch(), node.agent());
+        let mut still_waiting = Vec::new();
+        for waiter in std::mem::take(&mut self.waiters) {
+            let result = agent
+                .filter(|_| epoch == waiter.epoch)
+                .and_then(|agent| agent.command(waiter.command));
+            match result {
+                // Dropping the sender tells the request that no answer will come.
+                None => {}
+                Some(result) if result.command_status == CommandStatus::Running => still_waiting.push(waiter),
+                Some(result) => {
+                    let reply = Reply::Agent(AgentReply::Command(Arc::clone(result)));
+                    drop(waiter.reply.send(Ok(reply)));
+                }
+            }
+        }
+        self.waiters = still_waiting;
+    }
+}
+
+impl Actor for NodeActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        let now = self.services.clock.now();
+        self.rearm(now, context);
+    }
+}
+
+impl Handler<Apply> for NodeActor {
+    type Result = ();
+
+    fn handle(
+        &mut self,
+        Apply {
+            event,
+            wait,
+            reply,
+            permit: _permit,
+        }: Apply,
+        context: &mut Self::Context,
+    ) {
+        let result = self.apply(event, context);
+        if let Ok(Reply::Agent(AgentReply::Command(command))) = &result
+            && wait
+            && command.command_status == CommandStatus::Running
+        {
+            self.waiters.retain(|waiter| !waiter.reply.is_closed());
+            if self.waiters.len() < MOST_WAITERS {
+                let epoch = self.node.borrow().epoch();
+                self.waiters.push(Waiter {
+                    epoch,
+                    command: command.id,
+                    reply,
+                });
+                // It may have ended within the very step that began it.
+                self.settle_waiters();
+                return;
+            }
+        }
+        // A caller that went away wants no answer; the change stands.
+        drop(reply.send(result));
+    }
+}
+
+impl Handler<Look> for NodeActor {
+    type Result = ();
+
+    fn handle(&mut self, Look(look): Look, context: &mut Self::Context) {
+        let now = self.services.clock.now();
+        // A timer that is late must not show the past: what is due happens before anybody looks.
+        if self
+            .node
+            .borrow()
+            .next_deadline()
+            .is_some_and(|deadline| deadline <= now)
+            && self.faults == 0
+        {
+            drop(self.apply(Event::Timer, context));
+        }
+        let node = self.node.borrow();
+        if catch_unwind(AssertUnwindSafe(|| look(&node, now))).is_err() {
+            self.services.recorder.shell(ShellEvent::StepPanicked);
+            tracing::error!(node = %node.identity().name, "a read panicked");
+        }
+    }
+}
+
+impl Drop for NodeActor {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(node = %self.handle.identity().name, "a node's actor panicked");
+        }
+    }
+}

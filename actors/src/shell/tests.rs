@@ -1,0 +1,302 @@
+//! The shell: what it keeps when something breaks, and what it refuses when it is asked too much.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{AskError, Fleet, NodeRef, NodeStart, Permits, Services, ShardPlan};
+use crate::node::agent::command::Operation;
+use crate::node::agent::{AgentReply, AgentRequest};
+use crate::node::bmc::{BmcCommand, BootPatch, BootTarget, OverrideEnabled, PowerState, ResetType, Secret};
+use crate::node::phase::Phase;
+use crate::node::{Event, Kind, Refused, Reply};
+use crate::ports::ShellEvent;
+use crate::seed::Seed;
+use crate::testkit::{AgentMedia, HandClock, KindIronic, Notes, identity, kind};
+use crate::timing::{Latency, Timing};
+use crate::wire::agent::CommandStatus;
+
+struct World {
+    fleet: Fleet,
+    clock: Arc<HandClock>,
+    ironic: Arc<KindIronic>,
+    notes: Arc<Notes>,
+}
+
+impl World {
+    async fn start(nodes: usize, timing: Timing) -> Self {
+        let (clock, ironic, notes) = (
+            Arc::<HandClock>::default(),
+            Arc::<KindIronic>::default(),
+            Arc::<Notes>::default(),
+        );
+        let services = Arc::new(Services {
+            clock: clock.clone(),
+            ironic: ironic.clone(),
+            boot_media: Arc::new(AgentMedia),
+            recorder: notes.clone(),
+        });
+        let permits = Arc::new(Permits::new(100, 4, notes.clone()));
+        let kind: Arc<Kind> = kind(timing);
+        let starts = (0..nodes)
+            .map(|index| NodeStart {
+                identity: identity(&format!("n{index}")),
+                kind: Arc::clone(&kind),
+                power_on: false,
+            })
+            .collect();
+        let plan = ShardPlan {
+            arbiters: 2,
+            shards_per_arbiter: 2,
+        };
+        let fleet = Fleet::start(plan, Seed::root(1), starts, services, permits).await;
+        Self {
+            fleet,
+            clock,
+            ironic,
+            notes,
+        }
+    }
+
+    fn node(&self, index: usize) -> &Arc<NodeRef> {
+        &self.fleet.nodes()[index]
+    }
+
+    fn stop(self) {
+        self.fleet.stop();
+    }
+}
+
+fn reset(reset: ResetType) -> Event {
+    Event::Bmc {
+        if_match: None,
+        command: BmcCommand::Reset(reset),
+    }
+}
+
+fn call(name: &str, params: serde_json::Value) -> Event {
+    let operation = Operation::Execute {
+        name: name.to_owned(),
+        params: params.as_object().cloned().unwrap_or_default(),
+    };
+    Event::Agent(AgentRequest {
+        token: Some(Secret::new("token")),
+        operation,
+    })
+}
+
+async fn wait_for(node: &Arc<NodeRef>, phase: Phase) {
+    let waited = tokio::time::timeout(Duration::from_secs(60), async {
+        while node.read(|node, _| node.phase()).await.expect("the node answers") != phase {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    waited
+        .await
+        .unwrap_or_else(|_| panic!("phase {phase:?} is reached, not {:?}", node.phase()));
+}
+
+async fn boot_agent(node: &Arc<NodeRef>) {
+    let patch = BootPatch {
+        target: Some(BootTarget::Pxe),
+        enabled: Some(OverrideEnabled::Once),
+        ..BootPatch::default()
+    };
+    node.act(Event::Bmc {
+        if_match: None,
+        command: BmcCommand::SetBoot(patch),
+    })
+    .await
+    .unwrap();
+    node.act(reset(ResetType::On)).await.unwrap();
+    wait_for(node, Phase::AgentReady).await;
+}
+
+#[actix::test]
+async fn nodes_boot_and_talk_to_ironic_by_themselves() {
+    let world = World::start(5, Timing::instant()).await;
+    for node in world.fleet.nodes() {
+        boot_agent(node).await;
+        assert_eq!(node.power(), PowerState::On);
+    }
+    let calls = world.ironic.calls.lock().unwrap().clone();
+    for kind in ["inspect", "discover", "lookup", "heartbeat"] {
+        assert_eq!(calls.iter().filter(|call| **call == kind).count(), 5, "{kind}");
+    }
+    world.stop();
+}
+
+#[actix::test]
+async fn a_panic_in_a_step_leaves_the_node_as_it_was() {
+    let world = World::start(1, Timing::instant()).await;
+    let node = world.node(0);
+    for _ in 0..7 {
+        assert!(matches!(node.act(Event::Bug).await, Err(AskError::Fault)));
+        assert_eq!(
+            node.read(|node, _| node.power_state()).await.unwrap(),
+            PowerState::Off
+        );
+    }
+    assert_eq!(world.notes.count(ShellEvent::StepPanicked), 7);
+    assert_eq!(world.notes.count(ShellEvent::NodeParked), 1);
+    assert_eq!(
+        node.act(reset(ResetType::On)).await.unwrap(),
+        Reply::Done,
+        "it works on after a good step"
+    );
+    assert_eq!(node.phase(), Phase::NoBootDevice);
+    world.stop();
+}
+
+#[actix::test]
+async fn a_panic_in_a_read_costs_the_reader_only() {
+    let world = World::start(1, Timing::instant()).await;
+    let panicking = world
+        .node(0)
+        .read(|_, _| -> () { panic!("a bug in a frontend, on purpose") })
+        .await;
+    assert!(matches!(panicking, Err(AskError::Gone)));
+    assert!(world.node(0).read(|node, _| node.epoch()).await.is_ok());
+    world.stop();
+}
+
+#[actix::test]
+async fn an_actor_that_died_is_started_again_with_its_last_state() {
+    let world = World::start(2, Timing::instant()).await;
+    let node = world.node(0);
+    node.act(Event::Bmc {
+        if_match: None,
+        command: BmcCommand::SetAssetTag("kept".into()),
+    })
+    .await
+    .unwrap();
+    world
+        .ironic
+        .panicking
+        .store(true, std::sync::atomic::Ordering::Release);
+    let patch = BootPatch {
+        target: Some(BootTarget::Pxe),
+        enabled: Some(OverrideEnabled::Continuous),
+        ..BootPatch::default()
+    };
+    node.act(Event::Bmc {
+        if_match: None,
+        command: BmcCommand::SetBoot(patch),
+    })
+    .await
+    .unwrap();
+    drop(node.act(reset(ResetType::On)).await);
+    let restarted = tokio::time::timeout(Duration::from_secs(60), async {
+        while world.fleet.sweep().await == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    restarted.await.expect("the actor died and was found");
+    assert_eq!(world.notes.count(ShellEvent::ActorRestarted), 1);
+    let tag = node
+        .read(|node, _| node.bmc().asset_tag().map(str::to_owned))
+        .await
+        .unwrap();
+    assert_eq!(tag.as_deref(), Some("kept"));
+    assert!(world.node(1).read(|_, _| ()).await.is_ok(), "neighbours live on");
+    node.act(reset(ResetType::ForceRestart)).await.unwrap();
+    wait_for(node, Phase::AgentReady).await;
+    world.stop();
+}
+
+#[actix::test]
+async fn a_request_that_nobody_waits_for_takes_effect() {
+    let world = World::start(1, Timing::instant()).await;
+    let node = Arc::clone(world.node(0));
+    {
+        let mut request = Box::pin(node.act(reset(ResetType::On)));
+        // The first poll sends; then the client hangs up.
+        assert!(futures_poll_once(&mut request).await);
+    }
+    wait_for(&node, Phase::NoBootDevice).await;
+    world.stop();
+}
+
+/// Polls once; true if the future is not ready.
+async fn futures_poll_once<F: Future + Unpin>(future: &mut F) -> bool {
+    std::future::poll_fn(|context| {
+        std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_pending())
+    })
+    .await
+}
+
+#[actix::test]
+async fn too_many_requests_for_a_node_are_refused_and_the_permits_return() {
+    let world = World::start(1, Timing::instant()).await;
+    let node = Arc::clone(world.node(0));
+    let (release, blocked) = std::sync::mpsc::sync_channel::<()>(0);
+    let mut queued = vec![Box::pin(node.read(move |_, _| blocked.recv().is_ok()))];
+    assert!(futures_poll_once(&mut queued[0]).await);
+    let mut resets: Vec<_> = (0..3)
+        .map(|_| Box::pin(node.act(reset(ResetType::Nmi))))
+        .collect();
+    for waiting in &mut resets {
+        assert!(futures_poll_once(waiting).await);
+    }
+    assert!(matches!(
+        node.act(reset(ResetType::Nmi)).await,
+        Err(AskError::Busy)
+    ));
+    assert_eq!(world.notes.count(ShellEvent::PermitRefused), 1);
+    // Callers that hang up do not get their permits back before their messages are dealt with.
+    drop(resets);
+    assert!(matches!(
+        node.act(reset(ResetType::Nmi)).await,
+        Err(AskError::Busy)
+    ));
+    release.send(()).unwrap();
+    queued.remove(0).await.unwrap();
+    let free = tokio::time::timeout(Duration::from_secs(60), async {
+        while matches!(node.act(reset(ResetType::Nmi)).await, Err(AskError::Busy)) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    free.await.expect("the permits are free again");
+    world.stop();
+}
+
+#[actix::test]
+async fn a_waiting_request_is_answered_at_the_end_and_dropped_with_the_agent() {
+    let world = World::start(
+        1,
+        Timing {
+            agent_command: Latency::millis(20),
+            ..Timing::instant()
+        },
+    )
+    .await;
+    let node = world.node(0);
+    boot_agent(node).await;
+    world.clock.pass(Duration::from_secs(1));
+    let clock = Arc::clone(&world.clock);
+    let ticking = actix::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            clock.pass(Duration::from_millis(1));
+        }
+    });
+    let step = json!({"step": {"interface": "deploy", "step": "erase_pstore"}});
+    let Reply::Agent(AgentReply::Command(done)) = node
+        .act_and_wait(call("clean.execute_clean_step", step))
+        .await
+        .unwrap()
+    else {
+        panic!("a command result")
+    };
+    assert_eq!(done.command_status, CommandStatus::Succeeded);
+    let gone = node.act_and_wait(call("standby.power_off", json!({}))).await;
+    assert!(matches!(gone, Err(AskError::Gone)), "{gone:?}");
+    let refused = node.act(call("standby.sync", json!({}))).await;
+    assert!(
+        matches!(refused, Err(AskError::Refused(Refused::NoAgent))),
+        "{refused:?}"
+    );
+    ticking.abort();
+    world.stop();
+}

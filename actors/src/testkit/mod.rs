@@ -1,0 +1,9 @@
+//! For tests: a node in virtual time, and generators of events.
+
+mod generate;
+mod ports;
+mod rig;
+
+pub use self::generate::{Action, action};
+pub use self::ports::{AgentMedia, HandClock, KindIronic, Notes};
+pub use self::rig::{LookupAnswer, Rig, identity, kind};

@@ -1,0 +1,127 @@
+//! Ports that answer from a script and remember what they were asked.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::rig::{LookupAnswer, Rig};
+use crate::ids::NodeId;
+use crate::node::bmc::PowerState;
+use crate::node::effect::{BootFailure, BootImage, BootRequest, IronicCall, IronicRequest, Outcome, Record};
+use crate::node::phase::Phase;
+use crate::ports::{BootMedia, Ironic, LocalFuture, Recorder, ShellEvent};
+use crate::time::{Clock, SimInstant};
+use crate::wire::agent::ApiVersion;
+
+/// A clock that a test moves by hand.
+#[derive(Default)]
+pub struct HandClock(AtomicU64);
+
+impl HandClock {
+    /// Moves time on.
+    pub fn pass(&self, duration: Duration) {
+        self.0.fetch_add(
+            u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            Ordering::AcqRel,
+        );
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> SimInstant {
+        SimInstant::from_millis(self.0.load(Ordering::Acquire))
+    }
+
+    fn speed(&self) -> f64 {
+        1.0
+    }
+
+    fn epoch(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH
+    }
+}
+
+/// An Ironic that takes everything. `panicking` makes the next call panic in the caller's actor.
+#[derive(Default)]
+pub struct KindIronic {
+    /// Kinds of the calls so far.
+    pub calls: Mutex<Vec<&'static str>>,
+    /// The next call panics.
+    pub panicking: std::sync::atomic::AtomicBool,
+}
+
+impl Ironic for KindIronic {
+    fn call(&self, _: NodeId, request: IronicRequest) -> LocalFuture<Outcome> {
+        let (name, outcome) = match request.call {
+            IronicCall::Inspect { .. } => ("inspect", Outcome::Inspected(Ok(Rig::inspection_accepted()))),
+            IronicCall::Discover { .. } => ("discover", Outcome::Discovered(Ok(ApiVersion { minor: 115 }))),
+            IronicCall::Lookup { .. } => {
+                let mut reply = Rig::lookup_reply(LookupAnswer::Token);
+                reply.node.uuid = Uuid::from_u128(7);
+                ("lookup", Outcome::LookedUp(Ok(Box::new(reply))))
+            }
+            IronicCall::Heartbeat { .. } => ("heartbeat", Outcome::Beat(Ok(()))),
+        };
+        self.calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(name);
+        let panicking = self.panicking.swap(false, Ordering::AcqRel);
+        Box::pin(async move {
+            assert!(!panicking, "a bug in a port, on purpose");
+            outcome
+        })
+    }
+}
+
+/// Boot media that always hold the agent.
+pub struct AgentMedia;
+
+impl BootMedia for AgentMedia {
+    fn resolve(&self, _: NodeId, request: BootRequest) -> LocalFuture<Result<BootImage, BootFailure>> {
+        let mut parameters = (*Rig::parameters(true)).clone();
+        parameters.boot_mac = request.boot_mac;
+        Box::pin(async move { Ok(BootImage::Agent(Arc::new(parameters))) })
+    }
+}
+
+/// Remembers what the shell counted.
+#[derive(Default)]
+pub struct Notes {
+    /// Shell events.
+    pub shell: Mutex<Vec<ShellEvent>>,
+    /// Phases entered.
+    pub phases: Mutex<Vec<Phase>>,
+}
+
+impl Notes {
+    /// How often `event` happened.
+    #[must_use]
+    pub fn count(&self, event: ShellEvent) -> usize {
+        let events = self.shell.lock().unwrap_or_else(PoisonError::into_inner);
+        events.iter().filter(|known| **known == event).count()
+    }
+}
+
+impl Recorder for Notes {
+    fn record(&self, _: NodeId, _: Record) {}
+
+    fn phase(&self, _: NodeId, _: Option<Phase>, to: Phase) {
+        self.phases
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(to);
+    }
+
+    fn power(&self, _: NodeId, _: Option<PowerState>, _: PowerState) {}
+
+    fn shell(&self, event: ShellEvent) {
+        self.shell
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(event);
+    }
+}

@@ -1,0 +1,272 @@
+//! One node in virtual time, with its effects kept for the test to look at and to answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::ids::{Epoch, MacAddress, NodeId};
+use crate::node::agent::command::Operation;
+use crate::node::agent::{AgentReply, AgentRequest, AgentSettings};
+use crate::node::bmc::{BmcCommand, BootPatch, BootTarget, OverrideEnabled, ResetType, Secret};
+use crate::node::effect::{AgentParameters, BootImage, CallError, IronicCall, Outcome};
+use crate::node::profile::HardwareProfile;
+use crate::node::{Effect, Effects, Event, Identity, Kind, Node, Refused, Reply, invariant};
+use crate::seed::Seed;
+use crate::time::SimInstant;
+use crate::timing::Timing;
+use crate::wire::agent::{ApiVersion, CommandResult, InspectionAccepted, LookupReply};
+
+/// Identity of the test node `name`, with two network interfaces.
+#[must_use]
+pub fn identity(name: &str) -> Arc<Identity> {
+    Arc::new(Identity {
+        id: NodeId::from_name(name),
+        name: name.into(),
+        macs: [0, 1].map(|index| MacAddress::derived(name, index)).into(),
+        labels: Arc::default(),
+    })
+}
+
+/// The default profile with the given durations.
+#[must_use]
+pub fn kind(timing: Timing) -> Arc<Kind> {
+    Arc::new(Kind {
+        profile: Arc::new(HardwareProfile::default()),
+        timing,
+        speed: 1.0,
+        agent: AgentSettings {
+            advertise_url: "http://127.0.0.1:9999".into(),
+            version: "13.0.0".into(),
+            verify_ca: None,
+            command_history: 4,
+            bmc_address: None,
+        },
+    })
+}
+
+/// What Ironic answers to a look-up.
+#[derive(Clone, Copy, Debug)]
+pub enum LookupAnswer {
+    /// A new token.
+    Token,
+    /// "The token was handed out before."
+    Masked,
+}
+
+/// A node, the time, and the effects that nobody has answered yet.
+pub struct Rig {
+    /// The node.
+    pub node: Node,
+    /// Virtual time.
+    pub now: SimInstant,
+    /// Effects that wait for an outcome, oldest first.
+    pub pending: Vec<(Epoch, Effect)>,
+}
+
+impl Rig {
+    /// A node that is off.
+    #[must_use]
+    pub fn new(timing: Timing) -> Self {
+        let node = Node::new(identity("rig"), kind(timing), Seed::root(7));
+        Self {
+            node,
+            now: SimInstant::START,
+            pending: Vec::new(),
+        }
+    }
+
+    /// The boot parameters that [`Self::boot_ramdisk`] answers with.
+    #[must_use]
+    pub fn parameters(inspect: bool) -> Arc<AgentParameters> {
+        Arc::new(AgentParameters {
+            api_urls: vec!["http://ironic".into()],
+            inspection_callback_urls: if inspect {
+                vec!["http://ironic/v1/continue_inspection".into()]
+            } else {
+                vec![]
+            },
+            ..AgentParameters::default()
+        })
+    }
+
+    /// Applies an event; on a refusal nothing changes. Panics if an invariant breaks.
+    pub fn apply(&mut self, event: Event) -> Result<Reply, Refused> {
+        let mut next = self.node.clone();
+        let mut effects = Effects::default();
+        let reply = next.step(self.now, event, &mut effects)?;
+        assert_eq!(invariant::check(&next), Ok(()), "{next:?}");
+        self.node = next;
+        let calls = effects
+            .drain()
+            .filter(|issued| !matches!(issued.effect, Effect::Record(_)));
+        self.pending
+            .extend(calls.map(|issued| (issued.epoch, issued.effect)));
+        Ok(reply)
+    }
+
+    /// Applies a BMC command.
+    pub fn bmc(&mut self, command: BmcCommand) -> Result<Reply, Refused> {
+        self.apply(Event::Bmc {
+            if_match: None,
+            command,
+        })
+    }
+
+    /// Resets.
+    pub fn reset(&mut self, reset: ResetType) {
+        assert_eq!(self.bmc(BmcCommand::Reset(reset)), Ok(Reply::Done));
+    }
+
+    /// Sets the boot override.
+    pub fn boot_once(&mut self, target: BootTarget, enabled: OverrideEnabled) {
+        let patch = BootPatch {
+            target: Some(target),
+            enabled: Some(enabled),
+            ..BootPatch::default()
+        };
+        assert_eq!(self.bmc(BmcCommand::SetBoot(patch)), Ok(Reply::Done));
+    }
+
+    /// Lets time pass, firing the node's timer as often as it asks.
+    pub fn pass(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while let Some(deadline) = self.node.next_deadline().filter(|deadline| *deadline <= end) {
+            self.now = self.now.max(deadline);
+            assert_eq!(self.apply(Event::Timer), Ok(Reply::Done));
+        }
+        self.now = end;
+    }
+
+    /// Lets time pass until the next deadline, and returns how long that was.
+    pub fn pass_to_deadline(&mut self) -> Duration {
+        let deadline = self.node.next_deadline().expect("the node waits for something");
+        let waited = deadline.since(self.now);
+        self.pass(waited);
+        waited
+    }
+
+    /// Answers the oldest pending effect.
+    pub fn answer(&mut self, outcome: Outcome) -> Result<Reply, Refused> {
+        let (epoch, _) = self.pending.remove(0);
+        self.apply(Event::Outcome { epoch, outcome })
+    }
+
+    /// The oldest pending call to Ironic.
+    #[must_use]
+    pub fn call(&self) -> &IronicCall {
+        match self.pending.first() {
+            Some((_, Effect::Ironic(request))) => &request.call,
+            other => panic!("a call to Ironic is pending, not {other:?}"),
+        }
+    }
+
+    /// Powers on with a one-time network boot and answers the boot request: the agent runs afterwards.
+    pub fn boot_ramdisk(&mut self, parameters: Arc<AgentParameters>) {
+        self.boot_once(BootTarget::Pxe, OverrideEnabled::Once);
+        self.reset(ResetType::On);
+        while !matches!(self.pending.first(), Some((_, Effect::ResolveBoot(_)))) {
+            self.pass_to_deadline();
+        }
+        self.answer(Outcome::Boot(Ok(BootImage::Agent(parameters))))
+            .expect("the boot goes on");
+        while self.node.agent().is_none() {
+            self.pass_to_deadline();
+        }
+    }
+
+    /// Answers version discovery and look-up; the first heartbeat is pending afterwards.
+    pub fn look_up(&mut self, answer: LookupAnswer) {
+        assert!(
+            matches!(self.call(), IronicCall::Discover { .. }),
+            "{:?}",
+            self.call()
+        );
+        self.answer(Outcome::Discovered(Ok(ApiVersion { minor: 115 })))
+            .expect("version");
+        assert!(
+            matches!(self.call(), IronicCall::Lookup { .. }),
+            "{:?}",
+            self.call()
+        );
+        self.answer(Outcome::LookedUp(Ok(Box::new(Self::lookup_reply(answer)))))
+            .expect("look-up");
+    }
+
+    /// An answer of Ironic to a look-up.
+    #[must_use]
+    pub fn lookup_reply(answer: LookupAnswer) -> LookupReply {
+        let token = match answer {
+            LookupAnswer::Token => "token",
+            LookupAnswer::Masked => "******",
+        };
+        let body = json!({
+            "node": {"uuid": Uuid::from_u128(5)},
+            "config": {"heartbeat_timeout": 300, "agent_token": token},
+        });
+        serde_json::from_value(body).expect("a valid answer")
+    }
+
+    /// An accepted inspection.
+    #[must_use]
+    pub fn inspection_accepted() -> InspectionAccepted {
+        InspectionAccepted {
+            uuid: Uuid::from_u128(5),
+        }
+    }
+
+    /// A running agent that has been looked up and has sent its first heartbeat.
+    #[must_use]
+    pub fn ready(timing: Timing) -> Self {
+        let mut rig = Self::new(timing);
+        rig.boot_ramdisk(Self::parameters(false));
+        rig.look_up(LookupAnswer::Token);
+        rig.answer_beat(Ok(()));
+        rig
+    }
+
+    /// Answers a heartbeat.
+    pub fn answer_beat(&mut self, result: Result<(), CallError>) {
+        assert!(
+            matches!(self.call(), IronicCall::Heartbeat { .. }),
+            "{:?}",
+            self.call()
+        );
+        self.answer(Outcome::Beat(result)).expect("heartbeat");
+    }
+
+    /// Calls the agent's API with the right token.
+    pub fn agent(&mut self, operation: Operation) -> Result<AgentReply, Refused> {
+        let request = AgentRequest {
+            token: Some(Secret::new("token")),
+            operation,
+        };
+        match self.apply(Event::Agent(request))? {
+            Reply::Agent(reply) => Ok(reply),
+            Reply::Done => panic!("the agent answers"),
+        }
+    }
+
+    /// Executes an agent command.
+    pub fn execute(&mut self, name: &str, params: Value) -> Result<CommandResult, Refused> {
+        let params = params.as_object().cloned().unwrap_or_default();
+        match self.agent(Operation::Execute {
+            name: name.to_owned(),
+            params,
+        })? {
+            AgentReply::Command(result) => Ok(Arc::unwrap_or_clone(result)),
+            other => panic!("a command result, not {other:?}"),
+        }
+    }
+
+    /// The newest command result.
+    pub fn newest(&mut self) -> CommandResult {
+        match self.agent(Operation::List) {
+            Ok(AgentReply::Commands(results)) => {
+                results.last().map(|newest| (**newest).clone()).expect("a result")
+            }
+            other => panic!("results, not {other:?}"),
+        }
+    }
+}

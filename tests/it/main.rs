@@ -1,0 +1,9 @@
+//! Integration tests: one binary of modules.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy takes only functions marked as tests for tests, not their helpers"
+)]
+
+mod architecture;
+mod settings;
