@@ -77,7 +77,7 @@ fn steps_are_listed_with_the_version_of_their_manager() {
 fn write_image_puts_image_and_config_drive_on_the_disk_when_it_ends() {
     let mut rig = rig();
     let params = step("deploy", "write_image", image(json!("H4sIAAAA")));
-    rig.execute("deploy.execute_deploy_step", params.clone()).unwrap();
+    rig.execute("deploy.execute_deploy_step", params).unwrap();
     assert!(rig.node.disk().image().is_none());
     rig.pass(Duration::from_secs(1));
     let done = rig.newest();
