@@ -1,4 +1,4 @@
-"""What the BMC answers to requests that it must refuse: Redfish's own error each time, and nothing changed."""
+"""What the BMC answers to what it must refuse: Redfish's own error each time, and nothing changed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def test_unknown_path(bmc: Bmc) -> None:
     refused(bmc.send("GET", "/Nothing"), 404, "ResourceMissingAtURI")
 
 
-@pytest.mark.parametrize(("method", "path"), [("DELETE", ""), ("POST", ""), ("GET", "/Actions/ComputerSystem.Reset")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("DELETE", ""), ("POST", ""), ("GET", "/Actions/ComputerSystem.Reset")]
+)
 def test_wrong_method(bmc: Bmc, method: str, path: str) -> None:
     answer = bmc.send(method, path)
     refused(answer, 405, "OperationNotAllowed")
@@ -150,7 +152,9 @@ def test_expired_session(bmc: Bmc) -> None:
     assert "X-Auth-Token" not in bad.headers
 
 
-@pytest.mark.parametrize("path", ["/redfish", "/redfish/v1", "/redfish/v1/", "/redfish/v1/odata", "/redfish/v1/$metadata"])
+@pytest.mark.parametrize(
+    "path", ["/redfish", "/redfish/v1", "/redfish/v1/", "/redfish/v1/odata", "/redfish/v1/$metadata"]
+)
 def test_open_to_everyone(bmcs: MetalsimServer, path: str) -> None:
     assert requests.get(bmcs.redfish_url + path, timeout=30).status_code == 200
     assert requests.head(bmcs.redfish_url + path, timeout=30).status_code == 200

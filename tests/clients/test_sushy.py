@@ -18,9 +18,9 @@ On, Off = sushy.PowerState.ON, sushy.PowerState.OFF
 
 
 @pytest.fixture(scope="module")
-def fresh(bmcs: MetalsimServer) -> Iterator[Iterator[Json]]:
+def fresh(bmcs: MetalsimServer) -> Iterator[Json]:
     """Nodes that no test has used yet."""
-    yield iter(bmcs.nodes())
+    return iter(bmcs.nodes())
 
 
 @pytest.fixture
@@ -159,9 +159,7 @@ def test_secure_boot(system: Any) -> None:
         reset(system, sushy.ResetType.FORCE_RESTART, On)
         wait_until(
             "secure boot is as wanted",
-            lambda wanted=wanted: (
-                system.secure_boot.refresh() or system.secure_boot.enabled is wanted
-            ),
+            lambda wanted=wanted: system.secure_boot.refresh() or system.secure_boot.enabled is wanted,
         )
     keys = sushy.SecureBootResetKeysType
     assert {keys.RESET_ALL_KEYS_TO_DEFAULT, keys.DELETE_ALL_KEYS} <= set(
@@ -177,9 +175,7 @@ def test_secure_boot(system: Any) -> None:
 def virtual_cd(system: Any, manager: Any) -> Any:
     """The CD slot, looked for where Ironic looks."""
     collection = system.virtual_media if "VirtualMedia" in system.json else manager.virtual_media
-    return next(
-        slot for slot in collection.get_members() if sushy.VirtualMediaType.CD in slot.media_types
-    )
+    return next(slot for slot in collection.get_members() if sushy.VirtualMediaType.CD in slot.media_types)
 
 
 def test_virtual_media_insert_and_eject(system: Any, manager: Any) -> None:

@@ -6,6 +6,7 @@ Ironic hashes each BMC's password on every Redfish call; that must be what takes
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,11 @@ NODES = 30
 
 
 @pytest.mark.parametrize("run", [1, 2, 3])
-def test_from_enroll_to_active_and_back(tmp_path: Path, run: int) -> None:
+def test_from_enroll_to_active_and_back(tmp_path: Path, note: Callable[[str], None], run: int) -> None:
     began = time.monotonic()
     with Rig(tmp_path, NODES) as rig:
         nodes = rig.enroll()
         Fleet(rig.client, nodes, [MANAGE, PROVIDE, deploy_with(CONFIG_DRIVE), UNDEPLOY]).run(limit=3600)
         assert {node["provision_state"] for node in rig.client.states().values()} == {"available"}
         assert {node["power"] for node in rig.metalsim.nodes()} == {"Off"}
-        print(f"run {run}: {NODES} nodes in {time.monotonic() - began:.0f} s. {rig.cpu_report()}")
+        note(f"run {run}, {NODES} nodes: {time.monotonic() - began:.0f} s. {rig.cpu_report()}")

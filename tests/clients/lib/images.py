@@ -62,8 +62,7 @@ def make_iso(target: Path, kernel_parameters: str) -> None:
             "}\n"
         )
         subprocess.run(
-            ["xorriso", "-as", "mkisofs", "-quiet", "-R", "-J", "-V", "USER_RAMDISK"]
-            + ["-o", str(target), str(tree)],
+            ["xorriso", "-as", "mkisofs", "-quiet", "-R", "-J", "-V", "USER_RAMDISK", "-o", target, tree],
             check=True,
             capture_output=True,
         )

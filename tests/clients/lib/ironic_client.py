@@ -132,7 +132,7 @@ class IronicClient:
         return self.request("PATCH", f"/v1/nodes/{uuid}", patch)
 
     def set_state(self, uuid: str, verb: str, **more: Any) -> None:
-        """Ask for a provision state: ``manage``, ``inspect``, ``provide``, ``active``, ``deleted``, ``clean`` …"""
+        """Ask for a provision state by its verb, such as ``provide`` or ``deleted``."""
         self.request("PUT", f"/v1/nodes/{uuid}/states/provision", {"target": verb, **more})
 
     def set_power(self, uuid: str, target: str) -> None:

@@ -29,7 +29,17 @@ def write_config(
 ) -> None:
     """Write ``target``; all of Ironic's state goes below ``folder``."""
     api_url = f"http://127.0.0.1:{port}"
-    for name in ("images", "master", "tftp", "tftp-master", "iso-master", "certificates", "logs", "locks", "tmp"):
+    for name in (
+        "images",
+        "master",
+        "tftp",
+        "tftp-master",
+        "iso-master",
+        "certificates",
+        "logs",
+        "locks",
+        "tmp",
+    ):
         (folder / name).mkdir(parents=True, exist_ok=True)
     sections: dict[str, dict[str, object]] = {
         "DEFAULT": {

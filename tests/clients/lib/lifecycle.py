@@ -35,7 +35,7 @@ UNDEPLOY = Step("undeploy", "available", "deleted")
 
 
 def deploy_with(config_drive: Json) -> Step:
-    """A deployment whose config drive Ironic builds from ``meta_data``, ``user_data`` and ``network_data``."""
+    """A deployment whose config drive Ironic builds from meta data, user data and network data."""
     return Step("deploy", "active", "active", {"configdrive": config_drive})
 
 

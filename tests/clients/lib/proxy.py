@@ -104,6 +104,12 @@ class Proxy:
         """How many requests with this in their path came in so far."""
         return sum(path_part in request.path for request in list(self.requests))
 
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         self._healed.set()
         self._http.shutdown()
@@ -157,8 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _forward(self, request: Request) -> Answer:
         target = self.proxy.target
-        assert target.hostname and target.port
-        line = http.client.HTTPConnection(target.hostname, target.port, timeout=120)
+        line = http.client.HTTPConnection(target.netloc, timeout=120)
         try:
             headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP}
             line.request(request.method, request.path, request.body or None, headers)
