@@ -1,0 +1,60 @@
+"""The real-client suites: unmodified sushy and Ironic from PyPI against metalsim.
+
+Everything runs on loopback, on ports that were free, in pytest's temporary folders. Nothing waits for time to
+pass, and no limit is near what a run needs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from lib.metalsim_server import MetalsimServer, binary
+
+Note = Callable[[str], None]
+_NOTES = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_NOTES] = []
+
+
+def pytest_report_header() -> str:
+    return f"metalsim: {binary()}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """What was measured on the way: told, not judged, since machines differ."""
+    if notes := config.stash[_NOTES]:
+        terminalreporter.section("measured")
+        for note in notes:
+            terminalreporter.write_line(note)
+
+
+@pytest.fixture
+def note(request: pytest.FixtureRequest) -> Note:
+    """Puts a line below the test results."""
+    notes = request.config.stash[_NOTES]
+    return lambda text: notes.append(f"{request.node.name}: {text}")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A folder for all that a module's servers write."""
+    return tmp_path_factory.mktemp(request.module.__name__)
+
+
+@pytest.fixture(scope="module")
+def bmcs(folder: Path) -> Iterator[MetalsimServer]:
+    """metalsim alone, as a set of BMCs; whatever boots finds no Ironic."""
+    server = MetalsimServer(folder / "metalsim", nodes=40)
+    try:
+        yield server.start()
+        server.stop()
+    finally:
+        server.kill()
