@@ -139,6 +139,7 @@ fn messages() -> Answer {
             let message = RegistryMessage {
                 description: definition.text,
                 message: definition.text,
+                severity: definition.severity,
                 message_severity: definition.severity,
                 number_of_args: definition.arguments,
                 param_types: vec!["string"; definition.arguments],

@@ -72,7 +72,13 @@ const READ_ONLY: [&str; 36] = [
 /// `GET /redfish/v1/Systems/{id}`
 pub(super) async fn get(request: HttpRequest, state: web::Data<RedfishState>) -> Answer {
     let node = respond::node(&state, &request)?;
-    respond::show(&request, &node, (Tagged::Strong, allow::PATCH), write).await
+    respond::show(
+        &request,
+        &node,
+        (Tagged::Strong, allow::PATCH, ComputerSystem::TYPE),
+        write,
+    )
+    .await
 }
 
 fn write(view: &View<'_>, out: &mut Vec<u8>) -> Result<(), RedfishError> {
