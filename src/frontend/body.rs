@@ -11,6 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Memory is lent in pieces of this many bytes.
 const PIECE: usize = 4096;
+/// This much of a body needs no loan: the number of connections bounds it, and many clients that send a few bytes and
+/// stop must not keep others from sending a command.
+const FREE: usize = 16 * 1024;
 
 /// Limits of request bodies. Clones share the memory.
 #[derive(Clone, Debug)]
@@ -23,7 +26,7 @@ pub struct BodyLimits {
 }
 
 impl BodyLimits {
-    /// `total` bounds the bytes of all bodies that are held at once; it is at least `max`.
+    /// `total` bounds the bytes of all large bodies that are held at once; it is at least `max`.
     #[must_use]
     pub fn new(max: usize, timeout: Duration, total: usize) -> Self {
         let pieces = total.max(max).div_ceil(PIECE).min(Semaphore::MAX_PERMITS);
@@ -100,7 +103,7 @@ pub async fn read(
                 return Err(BodyError::TooLarge(limits.max));
             }
             let held = memory.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-            let missing = length.div_ceil(PIECE).saturating_sub(held);
+            let missing = length.saturating_sub(FREE).div_ceil(PIECE).saturating_sub(held);
             if missing > 0 {
                 let more = u32::try_from(missing).map_err(|_| BodyError::Busy)?;
                 let more = Arc::clone(&limits.memory)

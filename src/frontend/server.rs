@@ -13,6 +13,7 @@ use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
 use actix_web::dev::{AppConfig, Server, ServiceFactory};
 use actix_web::{App, Error, web};
 use socket2::{Domain, Protocol as Transport, Socket, Type};
+use tokio::sync::watch;
 
 use super::connection::Watched;
 use super::measure::Measure;
@@ -40,6 +41,9 @@ pub struct ServerOptions {
     pub shutdown_timeout: Duration,
     /// TLS; none: plain HTTP.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Once it holds `true`, connections close after the request under way, idle ones at once. Without it a server
+    /// that is stopped gracefully waits `shutdown_timeout` for clients that keep their connections.
+    pub drain: Option<watch::Receiver<bool>>,
 }
 
 impl ServerOptions {
@@ -57,6 +61,7 @@ impl ServerOptions {
             handshake_timeout: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(10),
             tls: None,
+            drain: None,
         }
     }
 }
@@ -163,6 +168,16 @@ where
     Ok(builder.run())
 }
 
+/// Ends when `drain` says so; otherwise never.
+async fn drained(drain: Option<watch::Receiver<bool>>) {
+    if let Some(mut drain) = drain
+        && drain.wait_for(|draining| *draining).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
+}
+
 type Accepted<Io> = (Watched<Io>, actix_http::Protocol, Option<SocketAddr>);
 
 fn wrap<Io>(io: Io, watch: Duration, socket: impl Fn(&Io) -> &TcpStream) -> Accepted<Io> {
@@ -196,7 +211,10 @@ where
         .configure(configure);
     let app =
         actix_service::IntoServiceFactory::into_factory(app).map_err(|error: Error| error.error_response());
+    let drain = options.drain.clone();
     HttpService::build()
+        // What actix-web's own server uses for the same purpose; not in the documentation.
+        .graceful_shutdown_signal(move || drained(drain.clone()))
         .keep_alive(KeepAlive::Timeout(options.keep_alive))
         .client_request_timeout(options.request_timeout)
         .client_disconnect_timeout(options.disconnect_timeout)

@@ -431,3 +431,22 @@ async fn half_requests_end_and_do_not_keep_others_waiting() {
     assert_eq!(agent.get("/v1/status").await.0, 200);
     world.stop().await;
 }
+
+#[actix_web::test]
+async fn a_server_that_drains_lets_go_of_idle_connections() {
+    let (draining, drain) = tokio::sync::watch::channel(false);
+    let mut world = World::start(Plan::default()).await;
+    let base = world.serve_agents(|options, _| {
+        options.drain = Some(drain.clone());
+        options.shutdown_timeout = crate::world::PATIENCE;
+    });
+    world.boot_agent(0).await;
+    let keeping = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("{base}/{}/v1/status", world.node(0).identity().id);
+    assert_eq!(keeping.get(&url).send().await.unwrap().status(), 200);
+    draining.send(true).unwrap();
+    let stopped = tokio::time::timeout(crate::world::PATIENCE / 2, world.drain());
+    stopped.await.expect("the server stops before its time-out");
+    assert!(keeping.get(&url).send().await.is_err());
+    world.stop().await;
+}

@@ -8,6 +8,7 @@
 mod agent;
 mod architecture;
 mod control;
+mod images;
 mod outbound;
 mod settings;
 mod world;

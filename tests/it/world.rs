@@ -186,6 +186,13 @@ impl World {
         address
     }
 
+    /// Stops the servers when the requests under way have been answered.
+    pub(crate) async fn drain(&mut self) {
+        for server in self.servers.drain(..) {
+            server.stop(true).await;
+        }
+    }
+
     pub(crate) async fn stop(mut self) {
         for server in self.servers.drain(..) {
             server.stop(false).await;
