@@ -172,7 +172,9 @@ pub(super) fn memory_modules(profile: &HardwareProfile) -> (usize, u64) {
     const SMALLEST_MODULE: u64 = 8 * 1024;
     [16, 8, 4, 2]
         .into_iter()
-        .find(|count| profile.memory_mib % count == 0 && profile.memory_mib / count >= SMALLEST_MODULE)
+        .find(|count| {
+            profile.memory_mib.is_multiple_of(*count) && profile.memory_mib / count >= SMALLEST_MODULE
+        })
         .map_or((1, profile.memory_mib), |count| {
             (usize::try_from(count).unwrap_or(1), profile.memory_mib / count)
         })
