@@ -10,5 +10,6 @@ mod architecture;
 mod control;
 mod images;
 mod outbound;
+mod redfish;
 mod settings;
 mod world;

@@ -1,8 +1,9 @@
 //! `AccountService`: the accounts that the settings give, none of which can be changed here.
 
+use actix_web::http::header::{ETAG, HeaderValue};
 use actix_web::{HttpRequest, web};
 use metalsim_actors::wire::redfish::service::{AccountLinks, AccountService, ManagerAccount, Role};
-use metalsim_actors::wire::redfish::{Link, Status, Uri};
+use metalsim_actors::wire::redfish::{EntityTag, Link, Status, Uri};
 
 use super::error::allow;
 use super::respond::{self, Answer};
@@ -65,7 +66,11 @@ pub(super) async fn get(request: HttpRequest, state: web::Data<RedfishState>) ->
     let usernames = state.auth.usernames();
     let ids = ids(usernames.len());
     let index = respond::position(&request, "account", &ids)?;
-    respond::json(allow::READ, &account(&ids[index], usernames[index]))
+    let mut answer = respond::json(allow::READ, &account(&ids[index], usernames[index]))?;
+    // Accounts never change.
+    let etag = HeaderValue::from_static("\"1\"");
+    answer.headers_mut().insert(ETAG, etag);
+    Ok(answer)
 }
 
 fn account<'a>(id: &'a str, user_name: &'a str) -> ManagerAccount<'a> {
@@ -74,6 +79,7 @@ fn account<'a>(id: &'a str, user_name: &'a str) -> ManagerAccount<'a> {
         odata_type: ManagerAccount::TYPE,
         id,
         name: "User account",
+        etag: EntityTag::Strong(1),
         user_name,
         password: None,
         role_id: ADMINISTRATOR,

@@ -23,7 +23,7 @@ pub(super) async fn get(request: HttpRequest, state: web::Data<RedfishState>) ->
     respond::show(
         &request,
         &node,
-        (Tagged::Strong, allow::READ),
+        (Tagged::Strong, allow::READ, BIOS_TYPE),
         move |view, out| {
             let bmc = view.node.bmc();
             let applied = bmc.bios_changes().and_then(|changes| changes.applied_at);
@@ -62,7 +62,7 @@ pub(super) async fn get_settings(request: HttpRequest, state: web::Data<RedfishS
     respond::show(
         &request,
         &node,
-        (Tagged::Strong, allow::PATCH),
+        (Tagged::Strong, allow::PATCH, BIOS_TYPE),
         move |view, out| {
             let none = BTreeMap::new();
             let changes = view.node.bmc().bios_changes();

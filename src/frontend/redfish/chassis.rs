@@ -43,9 +43,12 @@ pub(super) async fn get(request: HttpRequest, state: web::Data<RedfishState>) ->
     let expand = respond::expands(&request);
     // Sensors move by themselves.
     let tagged = if expand { Tagged::Weak } else { Tagged::Strong };
-    respond::show(&request, &node, (tagged, allow::PATCH), move |view, out| {
-        write(view, expand, out)
-    })
+    respond::show(
+        &request,
+        &node,
+        (tagged, allow::PATCH, Chassis::TYPE),
+        move |view, out| write(view, expand, out),
+    )
     .await
 }
 

@@ -74,7 +74,11 @@ async fn authenticate(state: &RedfishState, request: &HttpRequest) -> Result<(),
 fn is_public(method: &Method, path: &str) -> bool {
     let path = path.strip_suffix('/').unwrap_or(path);
     match path {
-        "/redfish" | "/redfish/v1" | "/redfish/v1/odata" | "/redfish/v1/$metadata" => is_read(method),
+        "/redfish"
+        | "/redfish/v1"
+        | "/redfish/v1/odata"
+        | "/redfish/v1/$metadata"
+        | "/redfish/v1/%24metadata" => is_read(method),
         "/redfish/v1/SessionService/Sessions" | "/redfish/v1/SessionService/Sessions/Members" => {
             method == Method::POST
         }

@@ -18,6 +18,7 @@ use super::state::RedfishState;
 
 const ID: &str = "EventLog";
 const SERVICE: &str = "/LogServices/EventLog";
+const ENTRIES_TYPE: &str = "#LogEntryCollection.LogEntryCollection";
 const ENTRIES: &str = "/LogServices/EventLog/Entries";
 
 /// `GET /redfish/v1/Systems/{id}/LogServices`
@@ -33,11 +34,16 @@ pub(super) async fn list(request: HttpRequest, state: web::Data<RedfishState>) -
 pub(super) async fn get(request: HttpRequest, state: web::Data<RedfishState>) -> Answer {
     let node = respond::node(&state, &request)?;
     let clock = Arc::clone(&state.clock);
-    respond::show(&request, &node, (Tagged::Weak, allow::READ), move |view, out| {
-        let now = shifted(clock.calendar(view.now), view.node.bmc().clock_offset_millis());
-        let payload = service(view.id, respond::date_time(now));
-        Ok(serde_json::to_writer(out, &payload)?)
-    })
+    respond::show(
+        &request,
+        &node,
+        (Tagged::Weak, allow::READ, LogService::TYPE),
+        move |view, out| {
+            let now = shifted(clock.calendar(view.now), view.node.bmc().clock_offset_millis());
+            let payload = service(view.id, respond::date_time(now));
+            Ok(serde_json::to_writer(out, &payload)?)
+        },
+    )
     .await
 }
 
@@ -70,7 +76,7 @@ pub(super) async fn entries(request: HttpRequest, state: web::Data<RedfishState>
     respond::show(
         &request,
         &node,
-        (Tagged::Strong, allow::READ),
+        (Tagged::Strong, allow::READ, ENTRIES_TYPE),
         move |view, out| {
             let names: Vec<Named> = view.node.bmc().log().map(Named::of).collect();
             let log = view.node.bmc().log().zip(&names);
@@ -79,7 +85,7 @@ pub(super) async fn entries(request: HttpRequest, state: web::Data<RedfishState>
                 .collect();
             let payload = Collection {
                 odata_id: Uri(SYSTEMS, view.id, ENTRIES),
-                odata_type: "#LogEntryCollection.LogEntryCollection",
+                odata_type: ENTRIES_TYPE,
                 name: "Event log entries",
                 count: members.len(),
                 members,
@@ -99,7 +105,7 @@ pub(super) async fn get_entry(request: HttpRequest, state: web::Data<RedfishStat
     respond::show(
         &request,
         &node,
-        (Tagged::Strong, allow::READ),
+        (Tagged::Strong, allow::READ, LogEntry::TYPE),
         move |view, out| {
             let mut log = view.node.bmc().log();
             let Some(logged) = log.find(|entry| entry.id.to_string() == wanted) else {

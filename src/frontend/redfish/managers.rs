@@ -24,34 +24,39 @@ const INTERFACE: &str = "eth0";
 pub(super) async fn get(request: HttpRequest, state: web::Data<RedfishState>) -> Answer {
     let node = respond::node(&state, &request)?;
     let clock = Arc::clone(&state.clock);
-    respond::show(&request, &node, (Tagged::Weak, allow::PATCH), move |view, out| {
-        let (node, id) = (view.node, view.id);
-        let (profile, bmc) = (node.profile(), node.bmc());
-        let payload = Manager {
-            odata_id: Uri(MANAGERS, id, ""),
-            odata_type: Manager::TYPE,
-            id,
-            name: "Management controller",
-            etag: view.etag,
-            uuid: id,
-            manager_type: "BMC",
-            manufacturer: &profile.manufacturer,
-            model: &profile.bmc.model,
-            firmware_version: &profile.bmc.firmware_version,
-            date_time: respond::date_time(shifted(clock.calendar(view.now), bmc.clock_offset_millis())),
-            date_time_local_offset: LOCAL_OFFSET,
-            power_state: PowerState::On,
-            status: Status::OK,
-            ethernet_interfaces: link(MANAGERS, id, "/EthernetInterfaces"),
-            network_protocol: link(MANAGERS, id, "/NetworkProtocol"),
-            virtual_media: link(SYSTEMS, id, "/VirtualMedia"),
-            links: ManagerLinks {
-                manager_for_servers: [link(SYSTEMS, id, "")],
-                manager_for_chassis: [link(CHASSIS, id, "")],
-            },
-        };
-        Ok(serde_json::to_writer(out, &payload)?)
-    })
+    respond::show(
+        &request,
+        &node,
+        (Tagged::Weak, allow::PATCH, Manager::TYPE),
+        move |view, out| {
+            let (node, id) = (view.node, view.id);
+            let (profile, bmc) = (node.profile(), node.bmc());
+            let payload = Manager {
+                odata_id: Uri(MANAGERS, id, ""),
+                odata_type: Manager::TYPE,
+                id,
+                name: "Management controller",
+                etag: view.etag,
+                uuid: id,
+                manager_type: "BMC",
+                manufacturer: &profile.manufacturer,
+                model: &profile.bmc.model,
+                firmware_version: &profile.bmc.firmware_version,
+                date_time: respond::date_time(shifted(clock.calendar(view.now), bmc.clock_offset_millis())),
+                date_time_local_offset: LOCAL_OFFSET,
+                power_state: PowerState::On,
+                status: Status::OK,
+                ethernet_interfaces: link(MANAGERS, id, "/EthernetInterfaces"),
+                network_protocol: link(MANAGERS, id, "/NetworkProtocol"),
+                virtual_media: link(SYSTEMS, id, "/VirtualMedia"),
+                links: ManagerLinks {
+                    manager_for_servers: [link(SYSTEMS, id, "")],
+                    manager_for_chassis: [link(CHASSIS, id, "")],
+                },
+            };
+            Ok(serde_json::to_writer(out, &payload)?)
+        },
+    )
     .await
 }
 

@@ -139,6 +139,7 @@ fn messages() -> Answer {
             let message = RegistryMessage {
                 description: definition.text,
                 message: definition.text,
+                severity: definition.severity,
                 message_severity: definition.severity,
                 number_of_args: definition.arguments,
                 param_types: vec!["string"; definition.arguments],
@@ -170,8 +171,10 @@ mod tests {
     #[test]
     fn equal_attributes_share_a_registry() {
         let one = HardwareProfile::default();
-        let mut other = HardwareProfile::default();
-        other.model = "Another".into();
+        let mut other = HardwareProfile {
+            model: "Another".into(),
+            ..HardwareProfile::default()
+        };
         assert_eq!(BiosRegistry::of(&one).id, BiosRegistry::of(&other).id);
         other
             .bios_attributes

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, IF_MATCH, IF_NONE_MATCH};
+use actix_web::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, LINK,
+};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -12,7 +14,7 @@ use metalsim_actors::node::bmc::BmcCommand;
 use metalsim_actors::node::{Event, Node};
 use metalsim_actors::shell::NodeRef;
 use metalsim_actors::time::SimInstant;
-use metalsim_actors::wire::redfish::{Collection, EntityTag, Link, Uri};
+use metalsim_actors::wire::redfish::{Collection, EntityTag, Link, Typed, Uri};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -92,7 +94,7 @@ pub(super) enum Tagged {
 pub(super) async fn show<F>(
     request: &HttpRequest,
     node: &Arc<NodeRef>,
-    (tagged, allow): (Tagged, &'static str),
+    (tagged, allow, odata_type): (Tagged, &'static str, &'static str),
     write: F,
 ) -> Answer
 where
@@ -119,6 +121,7 @@ where
     Ok(match body {
         Some(body) => head(StatusCode::OK, allow)
             .insert_header((ETAG, etag.to_string()))
+            .insert_header(described_by(odata_type))
             .body(body),
         None => head(StatusCode::NOT_MODIFIED, allow)
             .insert_header((ETAG, etag.to_string()))
@@ -137,14 +140,27 @@ pub(super) fn head(status: StatusCode, allow: &'static str) -> HttpResponseBuild
     response
 }
 
+/// `Link` header to the schema of an `@odata.type`, which has the form `#Name.v1_0_0.Name` or `#Name.Name`.
+pub(super) fn described_by(odata_type: &str) -> (HeaderName, String) {
+    let name = odata_type.strip_prefix('#').unwrap_or(odata_type);
+    let schema = name.rsplit_once('.').map_or(name, |(schema, _)| schema);
+    let link = format!("<http://redfish.dmtf.org/schemas/v1/{schema}.json>; rel=describedby");
+    (LINK, link)
+}
+
 /// 200 with a payload.
-pub(super) fn json<T: Serialize>(allow: &'static str, payload: &T) -> Answer {
-    Ok(head(StatusCode::OK, allow).body(serde_json::to_vec(payload)?))
+pub(super) fn json<T: Typed>(allow: &'static str, payload: &T) -> Answer {
+    let body = serde_json::to_vec(payload)?;
+    Ok(head(StatusCode::OK, allow)
+        .insert_header(described_by(payload.odata_type()))
+        .body(body))
 }
 
 /// 200 with a body that is ready.
-pub(super) fn ready(allow: &'static str, body: Bytes) -> HttpResponse {
-    head(StatusCode::OK, allow).body(body)
+pub(super) fn ready(allow: &'static str, odata_type: &str, body: Bytes) -> HttpResponse {
+    head(StatusCode::OK, allow)
+        .insert_header(described_by(odata_type))
+        .body(body)
 }
 
 /// 204.
@@ -315,6 +331,18 @@ mod tests {
         }
         for text in ["", "7", "\"8\"", "\"abc\"", "\"7", "W/7"] {
             assert!(!tags(text).contain(7), "{text}");
+        }
+    }
+
+    #[test]
+    fn schemas_of_types() {
+        for (odata_type, schema) in [
+            ("#ComputerSystem.v1_22_0.ComputerSystem", "ComputerSystem.v1_22_0"),
+            ("#ChassisCollection.ChassisCollection", "ChassisCollection"),
+        ] {
+            let (_, link) = described_by(odata_type);
+            let expected = format!("<http://redfish.dmtf.org/schemas/v1/{schema}.json>; rel=describedby");
+            assert_eq!(link, expected);
         }
     }
 

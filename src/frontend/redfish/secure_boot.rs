@@ -19,34 +19,39 @@ static RESET_KEYS: [ResetKeysType; 3] = [
 /// `GET /redfish/v1/Systems/{id}/SecureBoot`
 pub(super) async fn get(request: HttpRequest, state: web::Data<RedfishState>) -> Answer {
     let node = respond::node(&state, &request)?;
-    respond::show(&request, &node, (Tagged::Strong, allow::PATCH), |view, out| {
-        let secure_boot = view.node.bmc().secure_boot();
-        let payload = SecureBoot {
-            odata_id: Uri(SYSTEMS, view.id, "/SecureBoot"),
-            odata_type: SecureBoot::TYPE,
-            id: "SecureBoot",
-            name: "UEFI Secure Boot",
-            etag: view.etag,
-            secure_boot_enable: secure_boot.enable,
-            secure_boot_current_boot: if secure_boot.current_boot {
-                "Enabled"
-            } else {
-                "Disabled"
-            },
-            secure_boot_mode: if secure_boot.keys_present {
-                "UserMode"
-            } else {
-                "SetupMode"
-            },
-            actions: SecureBootActions {
-                reset_keys: ResetKeysAction {
-                    target: Uri(SYSTEMS, view.id, "/SecureBoot/Actions/SecureBoot.ResetKeys"),
-                    values: &RESET_KEYS,
+    respond::show(
+        &request,
+        &node,
+        (Tagged::Strong, allow::PATCH, SecureBoot::TYPE),
+        |view, out| {
+            let secure_boot = view.node.bmc().secure_boot();
+            let payload = SecureBoot {
+                odata_id: Uri(SYSTEMS, view.id, "/SecureBoot"),
+                odata_type: SecureBoot::TYPE,
+                id: "SecureBoot",
+                name: "UEFI Secure Boot",
+                etag: view.etag,
+                secure_boot_enable: secure_boot.enable,
+                secure_boot_current_boot: if secure_boot.current_boot {
+                    "Enabled"
+                } else {
+                    "Disabled"
                 },
-            },
-        };
-        Ok(serde_json::to_writer(out, &payload)?)
-    })
+                secure_boot_mode: if secure_boot.keys_present {
+                    "UserMode"
+                } else {
+                    "SetupMode"
+                },
+                actions: SecureBootActions {
+                    reset_keys: ResetKeysAction {
+                        target: Uri(SYSTEMS, view.id, "/SecureBoot/Actions/SecureBoot.ResetKeys"),
+                        values: &RESET_KEYS,
+                    },
+                },
+            };
+            Ok(serde_json::to_writer(out, &payload)?)
+        },
+    )
     .await
 }
 

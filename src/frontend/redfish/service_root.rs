@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, LINK};
+use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
 use metalsim_actors::wire::redfish::service::{
@@ -12,7 +12,7 @@ use metalsim_actors::wire::redfish::service::{
 };
 use metalsim_actors::wire::redfish::{Collection, Link, Uri};
 
-use super::error::{RedfishError, allow};
+use super::error::allow;
 use super::respond::{self, Answer, CHASSIS, MANAGERS, SYSTEMS};
 use super::sessions::SESSIONS;
 use super::state::RedfishState;
@@ -32,7 +32,7 @@ const SERVICES: [(&str, &str); 7] = [
 
 /// `GET /redfish`
 pub(super) async fn versions() -> HttpResponse {
-    respond::ready(allow::READ, Bytes::from_static(b"{\"v1\":\"/redfish/v1/\"}"))
+    respond::head(StatusCode::OK, allow::READ).body(r#"{"v1":"/redfish/v1/"}"#)
 }
 
 /// `GET /redfish/v1/`
@@ -59,10 +59,7 @@ pub(super) async fn root(state: web::Data<RedfishState>) -> Answer {
             sessions: Link::new(SESSIONS, ""),
         },
     };
-    let schema = "<http://redfish.dmtf.org/schemas/v1/ServiceRoot.v1_17_0.json>; rel=describedby";
-    Ok(respond::head(StatusCode::OK, allow::READ)
-        .insert_header((LINK, schema))
-        .body(serde_json::to_vec(&payload).map_err(RedfishError::from)?))
+    respond::json(allow::READ, &payload)
 }
 
 /// `GET /redfish/v1/odata`
@@ -83,7 +80,8 @@ pub(super) async fn odata() -> Answer {
         url: SESSIONS,
     });
     let context = "/redfish/v1/$metadata";
-    respond::json(allow::READ, &ServiceDocument { context, value })
+    let body = serde_json::to_vec(&ServiceDocument { context, value })?;
+    Ok(respond::head(StatusCode::OK, allow::READ).body(body))
 }
 
 /// Schemas of the payloads, with the versions used; a collection has none.
@@ -202,7 +200,7 @@ fn fleet(
     (odata_type, name): (&'static str, &'static str),
 ) -> Answer {
     if let Some(body) = written.get() {
-        return Ok(respond::ready(allow::READ, body.clone()));
+        return Ok(respond::ready(allow::READ, odata_type, body.clone()));
     }
     let nodes = state.directory.nodes();
     let ids: Vec<String> = nodes.iter().map(|node| node.identity().id.to_string()).collect();
@@ -214,5 +212,9 @@ fn fleet(
         members: ids.iter().map(|id| respond::link(prefix, id, "")).collect(),
     };
     let body = Bytes::from(serde_json::to_vec(&payload)?);
-    Ok(respond::ready(allow::READ, written.get_or_init(|| body).clone()))
+    Ok(respond::ready(
+        allow::READ,
+        odata_type,
+        written.get_or_init(|| body).clone(),
+    ))
 }

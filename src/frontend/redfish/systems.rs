@@ -72,7 +72,13 @@ const READ_ONLY: [&str; 36] = [
 /// `GET /redfish/v1/Systems/{id}`
 pub(super) async fn get(request: HttpRequest, state: web::Data<RedfishState>) -> Answer {
     let node = respond::node(&state, &request)?;
-    respond::show(&request, &node, (Tagged::Strong, allow::PATCH), write).await
+    respond::show(
+        &request,
+        &node,
+        (Tagged::Strong, allow::PATCH, ComputerSystem::TYPE),
+        write,
+    )
+    .await
 }
 
 fn write(view: &View<'_>, out: &mut Vec<u8>) -> Result<(), RedfishError> {
@@ -166,7 +172,9 @@ pub(super) fn memory_modules(profile: &HardwareProfile) -> (usize, u64) {
     const SMALLEST_MODULE: u64 = 8 * 1024;
     [16, 8, 4, 2]
         .into_iter()
-        .find(|count| profile.memory_mib % count == 0 && profile.memory_mib / count >= SMALLEST_MODULE)
+        .find(|count| {
+            profile.memory_mib.is_multiple_of(*count) && profile.memory_mib / count >= SMALLEST_MODULE
+        })
         .map_or((1, profile.memory_mib), |count| {
             (usize::try_from(count).unwrap_or(1), profile.memory_mib / count)
         })

@@ -54,7 +54,7 @@ pub(super) async fn get(request: HttpRequest, state: web::Data<RedfishState>) ->
     respond::show(
         &request,
         &node,
-        (Tagged::Strong, allow::PATCH),
+        (Tagged::Strong, allow::PATCH, VirtualMedia::TYPE),
         move |view, out| write(view, index, out),
     )
     .await

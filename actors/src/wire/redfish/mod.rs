@@ -142,6 +142,18 @@ pub struct Collection<'a, M> {
     pub members: Vec<M>,
 }
 
+/// A payload that says which schema it follows.
+pub trait Typed: Serialize {
+    /// `@odata.type`.
+    fn odata_type(&self) -> &'static str;
+}
+
+impl<M: Serialize> Typed for Collection<'_, M> {
+    fn odata_type(&self) -> &'static str {
+        self.odata_type
+    }
+}
+
 /// Declares a resource's payload: the four properties that every resource has, then its own.
 macro_rules! resource {
     ($(#[$meta:meta])* $name:ident<$life:lifetime> = $odata_type:literal {
@@ -163,6 +175,12 @@ macro_rules! resource {
         impl $name<'_> {
             /// Schema and version.
             pub const TYPE: &'static str = $odata_type;
+        }
+
+        impl $crate::wire::redfish::Typed for $name<'_> {
+            fn odata_type(&self) -> &'static str {
+                self.odata_type
+            }
         }
     };
 }

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{Link, Status, Uri, resource};
+use super::{EntityTag, Link, Status, Typed, Uri, resource};
 
 resource! {
     /// `ServiceRoot`.
@@ -76,6 +76,8 @@ resource! {
 resource! {
     /// `ManagerAccount`.
     ManagerAccount<'a> = "#ManagerAccount.v1_12_0.ManagerAccount" {
+        #[serde(rename = "@odata.etag")]
+        etag: EntityTag,
         user_name: &'a str,
         /// Always null: passwords are write-only.
         password: Option<&'static str>,
@@ -155,6 +157,8 @@ pub struct MessageRegistry<M> {
 pub struct RegistryMessage {
     pub description: &'static str,
     pub message: &'static str,
+    /// The old name of `MessageSeverity`; sushy asks for this one.
+    pub severity: super::message::Severity,
     pub message_severity: super::message::Severity,
     pub number_of_args: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -195,4 +199,16 @@ pub struct RegistryAttribute<'a, V> {
     pub read_only: bool,
     pub reset_required: bool,
     pub hidden: bool,
+}
+
+impl<M: Serialize> Typed for MessageRegistry<M> {
+    fn odata_type(&self) -> &'static str {
+        self.odata_type
+    }
+}
+
+impl<V: Serialize> Typed for AttributeRegistry<'_, V> {
+    fn odata_type(&self) -> &'static str {
+        self.odata_type
+    }
 }

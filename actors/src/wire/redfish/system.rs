@@ -7,7 +7,7 @@ use super::vocabulary::{
     BootMode, BootProgress, BootTarget, IndicatorLed, MediaType, OverrideEnabled, PowerState, ResetKeysType,
     ResetType, TransferMethod, TransferProtocol,
 };
-use super::{EntityTag, Link, RollupStatus, Status, Uri, resource};
+use super::{EntityTag, Link, RollupStatus, Status, Typed, Uri, resource};
 
 resource! {
     /// `ComputerSystem`.
@@ -211,6 +211,12 @@ pub struct Bios<'a, A> {
 
 /// Schema and version of [`Bios`].
 pub const BIOS_TYPE: &str = "#Bios.v1_2_1.Bios";
+
+impl<A: Serialize> Typed for Bios<'_, A> {
+    fn odata_type(&self) -> &'static str {
+        self.odata_type
+    }
+}
 
 /// `@Redfish.Settings`.
 #[derive(Clone, Debug, Serialize)]
