@@ -434,6 +434,7 @@ async fn half_requests_end_and_do_not_keep_others_waiting() {
 
 #[actix_web::test]
 async fn a_server_that_drains_lets_go_of_idle_connections() {
+    metalsim::frontend::tls::install_provider();
     let (draining, drain) = tokio::sync::watch::channel(false);
     let mut world = World::start(Plan::default()).await;
     let base = world.serve_agents(|options, _| {
