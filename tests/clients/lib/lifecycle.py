@@ -51,6 +51,8 @@ class Progress:
     began: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
     error: str | None = None
+    old_error: str | None = None
+    """What Ironic remembers of an earlier operation, such as an abort."""
 
 
 class Fleet:
@@ -96,6 +98,7 @@ class Fleet:
     def _ask(self, node: Progress) -> None:
         step = self._steps[node.step]
         node.began = time.monotonic()
+        node.old_error = self._client.node(node.uuid)["last_error"]
         self._client.set_state(node.uuid, step.verb, **step.arguments)
         node.asked = True
 
@@ -103,7 +106,9 @@ class Fleet:
         step = self._steps[node.step]
         node.state = seen["provision_state"]
         # A verb that ends in the state it began in (inspect) is done when Ironic has no target left.
-        if node.state in FAILED or (seen["last_error"] and not seen["target_provision_state"]):
+        if node.state in FAILED or (
+            seen["last_error"] not in (None, node.old_error) and not seen["target_provision_state"]
+        ):
             node.error = self._client.explain(node.uuid)
             if not self._go_on:
                 raise NodeFailed(f"{step.name}: {node.error}")
