@@ -86,6 +86,7 @@ fn write(view: &View<'_>, expand: bool, out: &mut Vec<u8>) -> Result<(), Redfish
         status: status(power_state),
         power,
         thermal,
+        network_adapters: link(CHASSIS, id, "/NetworkAdapters"),
         links: ChassisLinks {
             computer_systems: [link(SYSTEMS, id, "")],
             managed_by: [link(MANAGERS, id, "")],

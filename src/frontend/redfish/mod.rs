@@ -23,6 +23,7 @@ mod gate;
 mod log_service;
 mod managers;
 mod memory;
+mod network_adapters;
 mod parse;
 mod processors;
 mod registries;
@@ -209,6 +210,8 @@ fn chassis_and_manager_routes(config: &mut web::ServiceConfig) {
         "/v1/Managers/{id}/NetworkProtocol" => managers::network_protocol,
         "/v1/Managers/{id}/EthernetInterfaces" => managers::interfaces,
         "/v1/Managers/{id}/EthernetInterfaces/{part}" => managers::get_interface,
+        "/v1/Chassis/{id}/NetworkAdapters" => network_adapters::list,
+        "/v1/Chassis/{id}/NetworkAdapters/{part}" => network_adapters::get,
         "/v1/Chassis/{id}/Power" => chassis::get_power,
         "/v1/Chassis/{id}/Thermal" => chassis::get_thermal,
     }

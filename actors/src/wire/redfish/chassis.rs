@@ -25,6 +25,7 @@ resource! {
         status: Status,
         power: Expanded<'a, Power<'a>>,
         thermal: Expanded<'a, Thermal<'a>>,
+        network_adapters: Link<'a>,
         links: ChassisLinks<'a>,
     }
 }

@@ -71,3 +71,22 @@ pub struct EthernetLinks<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chassis: Option<Link<'a>>,
 }
+
+resource! {
+    /// `NetworkAdapter`.
+    NetworkAdapter<'a> = "#NetworkAdapter.v1_9_0.NetworkAdapter" {
+        manufacturer: &'a str,
+        model: &'a str,
+        part_number: &'a str,
+        serial_number: String,
+        controllers: [NetworkController<'a>; 1],
+        status: Status,
+    }
+}
+
+/// `Controllers` of an adapter.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct NetworkController<'a> {
+    pub firmware_package_version: &'a str,
+}
