@@ -1,9 +1,9 @@
 //! What nodes boot. The media themselves are not read: every ramdisk is taken for one with the agent, and what it would
 //! say about Ironic comes from the settings.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use dashmap::DashMap;
 use metalsim_actors::ids::{MacAddress, NodeId};
 use metalsim_actors::node::bmc::{BootTarget, OverrideEnabled};
 use metalsim_actors::node::effect::{AgentParameters, BootFailure, BootImage, BootRequest};
@@ -37,7 +37,7 @@ pub struct SettingsMedia {
     /// Without a network interface's address: shared by all nodes that boot from media.
     shared: Option<Arc<AgentParameters>>,
     /// With it, by address: a node that boots again gets the same.
-    by_mac: Mutex<HashMap<MacAddress, Arc<AgentParameters>>>,
+    by_mac: DashMap<MacAddress, Arc<AgentParameters>>,
 }
 
 impl SettingsMedia {
@@ -61,7 +61,7 @@ impl SettingsMedia {
         });
         Self {
             shared,
-            by_mac: Mutex::default(),
+            by_mac: DashMap::default(),
         }
     }
 
@@ -80,16 +80,15 @@ impl SettingsMedia {
     }
 
     fn with_mac(&self, shared: &Arc<AgentParameters>, mac: MacAddress) -> Arc<AgentParameters> {
-        let mut by_mac = self.by_mac.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = by_mac.get(&mac) {
-            return Arc::clone(known);
+        if let Some(known) = self.by_mac.get(&mac) {
+            return Arc::clone(&known);
         }
         let made = Arc::new(AgentParameters {
             boot_mac: Some(mac),
             ..(**shared).clone()
         });
-        if by_mac.len() < MOST_KEPT {
-            by_mac.insert(mac, Arc::clone(&made));
+        if self.by_mac.len() < MOST_KEPT {
+            self.by_mac.insert(mac, Arc::clone(&made));
         }
         made
     }
