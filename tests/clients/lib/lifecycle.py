@@ -103,11 +103,12 @@ class Fleet:
         step = self._steps[node.step]
         node.state = seen["provision_state"]
         # A verb that ends in the state it began in (inspect) is done when Ironic has no target left.
-        if node.state in FAILED or (seen["last_error"] and not seen["target_provision_state"]):
+        at_rest = not seen["target_provision_state"]
+        if node.state in FAILED or (at_rest and node.state != step.target):
             node.error = self._client.explain(node.uuid)
             if not self._go_on:
                 raise NodeFailed(f"{step.name}: {node.error}")
-        elif node.state == step.target and not seen["target_provision_state"]:
+        elif at_rest:
             node.seconds[step.name] = time.monotonic() - node.began
             node.step, node.asked = node.step + 1, False
 
