@@ -1,11 +1,426 @@
 //! Composition root: the only file that names every concrete type.
+//!
+//! Order at the start: sockets, then nodes, then servers, so that a port that is taken costs nothing and no request
+//! meets a fleet that is half there. Order at the end: not ready, servers drain, nodes stop, calls to Ironic stop.
 
-use crate::settings::Settings;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
 
-/// Runs everything in the foreground until it is told to stop.
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::web::ServiceConfig;
+use anyhow::Context as _;
+use futures_util::future::join_all;
+use metalsim_actors::ids::NodeId;
+use metalsim_actors::node::agent::AgentSettings;
+use metalsim_actors::node::profile::HardwareProfile;
+use metalsim_actors::node::{Identity, Kind};
+use metalsim_actors::seed::Seed;
+use metalsim_actors::shell::{Fleet, NodeStart, Permits, Services, ShardPlan};
+use metalsim_actors::time::Clock;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::clock::WallClock;
+use crate::directory::Directory;
+use crate::frontend::body::BodyLimits;
+use crate::frontend::readiness::Readiness;
+use crate::frontend::server::{self, ServerOptions};
+use crate::frontend::{agent, control, images, redfish, tls};
+use crate::observer::Protocol;
+use crate::outbound::boot_media::{IronicAccess, SettingsMedia};
+use crate::outbound::ironic::{CallLimits, IronicClient};
+use crate::settings::{self, AgentTls, Settings};
+use crate::telemetry::metrics::Metrics;
+
+/// Requests under way for all nodes together, and for one.
+const PERMITS: (u32, u16) = (100_000, 64);
+/// Shards on a thread of nodes.
+const SHARDS_PER_ARBITER: usize = 2;
+/// Longest time for the body of a request.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of request bodies held at once, of all Redfish and of all agent requests.
+const REDFISH_BODIES: usize = 64 << 20;
+const AGENT_BODIES: usize = 1 << 30;
+
+/// Redfish sessions of the process at once. Ironic keeps one a BMC address, and forgets to end them.
+const MOST_SESSIONS: usize = 20_000;
+
+/// Runs everything in the foreground until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// If a listener cannot be opened or a part stops by itself.
+/// If a socket cannot be opened, a certificate cannot be used, or a part does not start.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
-    anyhow::bail!("running {} nodes is not implemented yet", settings.nodes.len())
+    tls::install_provider();
+    server::raise_file_limit();
+    actix_rt::System::new().block_on(async {
+        let app = App::start(settings).await?;
+        app.until_told_to_stop().await?;
+        app.stop().await;
+        Ok(())
+    })
+}
+
+/// Everything that runs.
+pub struct App {
+    fleet: Fleet,
+    readiness: Arc<Readiness>,
+    servers: Vec<ServerHandle>,
+    /// Tells idle connections to end.
+    drain: watch::Sender<bool>,
+}
+
+/// The sockets of all frontends, open but not served yet.
+struct Sockets {
+    redfish: Vec<TcpListener>,
+    agent: Vec<TcpListener>,
+    control: Vec<TcpListener>,
+    images: Vec<TcpListener>,
+}
+
+impl Sockets {
+    fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let mut errors = Vec::new();
+        let mut open = |protocol, addresses: &[SocketAddr]| {
+            server::bind(protocol, addresses).unwrap_or_else(|refused| {
+                errors.extend(refused.into_iter().map(|error| error.to_string()));
+                Vec::new()
+            })
+        };
+        let sockets = Self {
+            redfish: open(Protocol::Redfish, &settings.redfish.listen),
+            agent: open(Protocol::Agent, &[settings.agent.listen]),
+            control: open(Protocol::Control, &settings.control.listen),
+            images: open(Protocol::Images, &settings.images.listen),
+        };
+        anyhow::ensure!(errors.is_empty(), "{}", errors.join("\n"));
+        Ok(sockets)
+    }
+}
+
+/// How the agents' API is served, and what the agents say of it.
+struct AgentSide {
+    tls: Option<Arc<rustls::ServerConfig>>,
+    settings: AgentSettings,
+}
+
+impl AgentSide {
+    fn new(settings: &Settings, listener: Option<&TcpListener>) -> anyhow::Result<Self> {
+        let address = match listener {
+            Some(listener) => listener.local_addr()?,
+            None => settings.agent.listen,
+        };
+        let scheme = if settings.agent.tls == AgentTls::Off {
+            "http"
+        } else {
+            "https"
+        };
+        let advertise_url = match &settings.agent.advertise_url {
+            Some(url) => url.as_str().to_owned(),
+            None => format!("{scheme}://{address}"),
+        };
+        let (tls, verify_ca) = match &settings.agent.tls {
+            AgentTls::Off => (None, None),
+            AgentTls::SelfSigned => {
+                let mut hosts = vec![address.ip().to_string()];
+                hosts.extend(host_of(&advertise_url));
+                hosts.dedup();
+                let made = tls::self_signed(&hosts).context("agent.tls")?;
+                (Some(made.config), Some(made.pem))
+            }
+            AgentTls::Files(files) => (
+                Some(tls::from_files(&files.cert, &files.key).context("agent.tls")?),
+                None,
+            ),
+        };
+        let settings = AgentSettings {
+            advertise_url: advertise_url.into(),
+            version: settings.agent.version.as_ref().into(),
+            verify_ca,
+            command_history: settings.agent.command_history,
+            bmc_address: bmc_address(&settings.redfish.listen),
+        };
+        Ok(Self { tls, settings })
+    }
+}
+
+fn redfish_auth(settings: &settings::Redfish) -> redfish::Auth {
+    match &settings.auth {
+        None => redfish::Auth::open(),
+        Some(settings::Auth::Single { username, password }) => {
+            redfish::Auth::single(username, password.expose())
+        }
+        Some(settings::Auth::Htpasswd(accounts)) => {
+            redfish::Auth::htpasswd(accounts.iter().map(|(name, hash)| (&**name, hash.expose())))
+        }
+    }
+}
+
+/// The host of a URL, without port and brackets.
+fn host_of(url: &str) -> Option<String> {
+    let url = reqwest::Url::parse(url).ok()?;
+    Some(url.host_str()?.trim_matches(['[', ']']).to_owned())
+}
+
+/// What the agents report as their BMC's address: only if it is the same for all, and one that Ironic does not ignore.
+fn bmc_address(listen: &[SocketAddr]) -> Option<Arc<str>> {
+    let first = listen.first()?.ip();
+    let same = listen.iter().all(|address| address.ip() == first);
+    (same && first.is_ipv4() && !first.is_unspecified() && !first.is_loopback())
+        .then(|| first.to_string().into())
+}
+
+impl App {
+    /// Opens the sockets, starts the nodes, serves.
+    ///
+    /// # Errors
+    /// Every socket that cannot be opened; a certificate that cannot be used; threads that do not start.
+    pub async fn start(settings: Settings) -> anyhow::Result<Self> {
+        let sockets = Sockets::open(&settings)?;
+        let agents = AgentSide::new(&settings, sockets.agent.first())?;
+        let redfish_tls = match &settings.redfish.tls {
+            Some(files) => Some(tls::from_files(&files.cert, &files.key).context("redfish.tls")?),
+            None => None,
+        };
+        let clock: Arc<dyn Clock> = Arc::new(WallClock::start(settings.speed));
+        let seed = Seed::root(settings.seed);
+        let metrics = Arc::new(Metrics::new());
+        let fleet = start_fleet(&settings, agents.settings, seed, &clock, &metrics).await?;
+        let directory = Arc::new(Directory::new(fleet.nodes().to_vec()));
+        let readiness = Arc::new(Readiness::default());
+
+        let (drain, draining) = watch::channel(false);
+        let mut servers = Servers {
+            settings: &settings,
+            metrics: &metrics,
+            draining,
+            running: Vec::new(),
+        };
+        let with_tls = redfish_tls.is_some();
+        let redfish_urls = local_addresses(&sockets.redfish)?
+            .into_iter()
+            .map(|address| control::ControlApi::base_url(address, with_tls))
+            .collect();
+        let redfish = redfish::configure(Arc::new(redfish::RedfishState::new(
+            Arc::clone(&directory),
+            Arc::clone(&clock),
+            redfish_auth(&settings.redfish),
+            redfish::SessionStore::new(settings.redfish.session_timeout, MOST_SESSIONS),
+            BodyLimits::new(settings.redfish.max_body, BODY_TIMEOUT, REDFISH_BODIES),
+            *NodeId::from_name("metalsim redfish service").as_uuid(),
+        )));
+        servers.add(
+            Protocol::Redfish,
+            sockets.redfish,
+            settings.redfish.max_connections,
+            redfish_tls,
+            redfish,
+        )?;
+        let agent = agent::configure(agent::AgentApi {
+            directory: Arc::clone(&directory),
+            clock: Arc::clone(&clock),
+            bodies: BodyLimits::new(settings.agent.max_body, BODY_TIMEOUT, AGENT_BODIES),
+            longest_wait: agent::AgentApi::LONGEST_WAIT,
+        });
+        servers.add(
+            Protocol::Agent,
+            sockets.agent,
+            settings.agent.max_connections,
+            agents.tls,
+            agent,
+        )?;
+        let control = control::configure(control::ControlApi {
+            directory: Arc::clone(&directory),
+            readiness: Arc::clone(&readiness),
+            metrics: metrics.clone(),
+            clock: Arc::clone(&clock),
+            token: settings.control.token.as_ref().map(|token| token.expose().into()),
+            redfish: redfish_urls,
+        });
+        let few = ServerOptions::new(Protocol::Control).max_connections;
+        servers.add(Protocol::Control, sockets.control, few, None, control)?;
+        servers.add(
+            Protocol::Images,
+            sockets.images,
+            few,
+            None,
+            images::configure(images::ImageSizes::default()),
+        )?;
+        let servers = servers.run();
+
+        readiness.set(true);
+        tracing::info!(nodes = directory.len(), "ready");
+        Ok(Self {
+            fleet,
+            readiness,
+            servers,
+            drain,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    ///
+    /// # Errors
+    /// If the signals cannot be caught.
+    pub async fn until_told_to_stop(&self) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("told to stop (SIGTERM)"),
+            _ = interrupt.recv() => tracing::info!("told to stop (SIGINT)"),
+        }
+        Ok(())
+    }
+
+    /// Lets requests under way end, then stops the nodes.
+    pub async fn stop(self) {
+        self.readiness.set(false);
+        // Nobody listens any more if all servers have ended by themselves.
+        self.drain.send(true).ok();
+        join_all(self.servers.iter().map(|server| server.stop(true))).await;
+        self.fleet.stop();
+        tracing::info!("stopped");
+    }
+}
+
+/// The servers to start, and what they share.
+struct Servers<'a> {
+    settings: &'a Settings,
+    metrics: &'a Arc<Metrics>,
+    draining: watch::Receiver<bool>,
+    running: Vec<Server>,
+}
+
+impl Servers<'_> {
+    fn add(
+        &mut self,
+        protocol: Protocol,
+        listeners: Vec<TcpListener>,
+        max_connections: usize,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    ) -> anyhow::Result<()> {
+        if listeners.is_empty() {
+            return Ok(());
+        }
+        for address in local_addresses(&listeners)? {
+            tracing::info!(protocol = protocol.as_str(), %address, tls = tls.is_some(), "listening");
+        }
+        let workers = match protocol {
+            Protocol::Redfish | Protocol::Agent => self.settings.runtime.http_workers,
+            Protocol::Control | Protocol::Images => 1,
+        };
+        let options = ServerOptions {
+            workers,
+            max_connections,
+            tls,
+            drain: Some(self.draining.clone()),
+            ..ServerOptions::new(protocol)
+        };
+        let observer = Arc::clone(self.metrics) as Arc<dyn crate::observer::RequestObserver>;
+        self.running
+            .push(server::serve(&options, listeners, &observer, configure)?);
+        Ok(())
+    }
+
+    fn run(self) -> Vec<ServerHandle> {
+        let handles = self.running.iter().map(Server::handle).collect();
+        for server in self.running {
+            actix_rt::spawn(async move {
+                if let Err(error) = server.await {
+                    tracing::error!(%error, "a server ended");
+                }
+            });
+        }
+        handles
+    }
+}
+
+fn local_addresses(listeners: &[TcpListener]) -> std::io::Result<Vec<SocketAddr>> {
+    listeners.iter().map(TcpListener::local_addr).collect()
+}
+
+async fn start_fleet(
+    settings: &Settings,
+    agent: AgentSettings,
+    seed: Seed,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Fleet> {
+    let calls = CallLimits {
+        max_in_flight: settings.ironic.max_in_flight,
+        timeout: settings.ironic.request_timeout,
+    };
+    let ironic = IronicClient::start(calls, seed, Arc::clone(clock), metrics.clone())?;
+    let text = |url: &settings::HttpUrl| Box::from(url.as_str());
+    let ca_pem = match &settings.ironic.ca_file {
+        Some(file) => Some(std::fs::read_to_string(file).context("ironic.ca_file")?.into()),
+        None => None,
+    };
+    let media = SettingsMedia::new(&IronicAccess {
+        api_url: settings.ironic.api_url.as_ref().map(text),
+        inspection_callback_url: settings.ironic.inspection_callback_url.as_ref().map(text),
+        ca_pem,
+        insecure: settings.ironic.insecure,
+    });
+    let services = Arc::new(Services {
+        clock: Arc::clone(clock),
+        ironic: Arc::new(ironic),
+        boot_media: Arc::new(media),
+        recorder: metrics.clone(),
+    });
+    let permits = Arc::new(Permits::new(PERMITS.0, PERMITS.1, metrics.clone()));
+    let mut kinds = Kinds {
+        settings,
+        agent,
+        known: Vec::new(),
+    };
+    let starts = settings
+        .nodes
+        .iter()
+        .map(|node| NodeStart {
+            identity: Arc::new(Identity {
+                id: node.id,
+                name: node.name.clone(),
+                macs: node.macs.clone(),
+                labels: Arc::clone(&node.labels),
+            }),
+            kind: kinds.of(&node.profile),
+            power_on: node.power_on,
+        })
+        .collect();
+    let plan = ShardPlan {
+        arbiters: settings.runtime.arbiters,
+        shards_per_arbiter: SHARDS_PER_ARBITER,
+    };
+    Ok(Fleet::start(plan, seed, starts, services, permits).await)
+}
+
+/// One [`Kind`] a hardware profile, shared by all its nodes.
+struct Kinds<'a> {
+    settings: &'a Settings,
+    agent: AgentSettings,
+    known: Vec<Arc<Kind>>,
+}
+
+impl Kinds<'_> {
+    fn of(&mut self, profile: &Arc<HardwareProfile>) -> Arc<Kind> {
+        // Neighbours in the settings are mostly of one kind, so the newest is looked at first.
+        if let Some(kind) = self
+            .known
+            .iter()
+            .rev()
+            .find(|kind| Arc::ptr_eq(&kind.profile, profile))
+        {
+            return Arc::clone(kind);
+        }
+        let kind = Arc::new(Kind {
+            profile: Arc::clone(profile),
+            timing: self.settings.timing.clone(),
+            speed: self.settings.speed,
+            agent: self.agent.clone(),
+        });
+        self.known.push(Arc::clone(&kind));
+        kind
+    }
 }

@@ -2,5 +2,10 @@
 
 pub mod app;
 pub mod cli;
+pub mod clock;
+pub mod directory;
+pub mod frontend;
+pub mod observer;
+pub mod outbound;
 pub mod settings;
 pub mod telemetry;

@@ -7,6 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
 use super::decode::Decoder;
 use super::fleet::{self, Labels, MOST_NODES, Members, NodeSpec, Part};
 use super::layers::KeyPath;
@@ -466,12 +469,12 @@ fn pem(file: &Path, key: &KeyPath, decoder: &mut Decoder, what: &str, holds: fn(
     found
 }
 
-fn has_certificate(mut bytes: &[u8]) -> bool {
-    matches!(rustls_pemfile::certs(&mut bytes).next(), Some(Ok(_)))
+fn has_certificate(bytes: &[u8]) -> bool {
+    matches!(CertificateDer::pem_slice_iter(bytes).next(), Some(Ok(_)))
 }
 
-fn has_key(mut bytes: &[u8]) -> bool {
-    matches!(rustls_pemfile::private_key(&mut bytes), Ok(Some(_)))
+fn has_key(bytes: &[u8]) -> bool {
+    PrivateKeyDer::from_pem_slice(bytes).is_ok()
 }
 
 fn read(file: &Path, key: &KeyPath, decoder: &mut Decoder) -> Option<Vec<u8>> {

@@ -81,6 +81,7 @@ def refused(answer: requests.Response, status: int, words: str) -> None:
     assert words.lower() in answer.json()["faultstring"].lower()
 
 
+@pytest.mark.usefixtures("rig")
 def test_open_answers(agent: Agent) -> None:
     assert agent.get("/").json()["default_version"]["id"] == "v1"
     assert agent.get("/v1/status").json()["version"]

@@ -14,7 +14,7 @@ NODES = 3
 
 def test_agents_stay_up_until_deployment(tmp_path: Path) -> None:
     with (
-        Rig(tmp_path, NODES, options=IronicOptions(fast_track=True)) as rig,
+        Rig(tmp_path, NODES, options=IronicOptions(fast_track=True, heartbeat_timeout=30)) as rig,
         Proxy(rig.metalsim.redfish_url) as bmcs,
     ):
         nodes = rig.enroll(address=bmcs.url)

@@ -97,7 +97,10 @@ def line() -> Iterator[Proxy]:
 
 
 def test_every_illness_only_delays(tmp_path: Path, line: Proxy) -> None:
-    with Rig(tmp_path, len(ILLNESSES), options=IronicOptions(agent_api_url=line.url)) as rig:
+    # The real agent waits 30 s for an answer; silence is as silent after 5.
+    settings = {"ironic": {"request_timeout": "5s"}}
+    options = IronicOptions(agent_api_url=line.url)
+    with Rig(tmp_path, len(ILLNESSES), options=options, settings=settings) as rig:
         line.connect(rig.ironic.url)
         ironic = PatientIronic()
         line.rule = ironic.rule

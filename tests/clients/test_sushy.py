@@ -199,7 +199,7 @@ def test_virtual_media_insert_and_eject(system: Any, manager: Any) -> None:
 def test_there_is_a_slot_for_a_config_drive(system: Any, manager: Any) -> None:
     collection = system.virtual_media if "VirtualMedia" in system.json else manager.virtual_media
     types = {kind for slot in collection.get_members() for kind in slot.media_types}
-    assert types & {sushy.VirtualMediaType.USBSTICK, sushy.VirtualMediaType.FLOPPY}
+    assert types & {sushy.VirtualMediaType.USB_STICK, sushy.VirtualMediaType.FLOPPY}
 
 
 # BIOS
@@ -207,12 +207,12 @@ def test_there_is_a_slot_for_a_config_drive(system: Any, manager: Any) -> None:
 
 def test_bios_attributes_change_at_the_next_boot(system: Any) -> None:
     bios = system.bios
-    name, old = next((k, v) for k, v in bios.attributes.items() if isinstance(v, str))
+    name, old = next((k, v) for k, v in bios.attributes.items() if isinstance(v, bool))
     registry = bios.get_attribute_registry()
-    choices = next(
-        a["Value"] for a in registry.registry_entries.json["Attributes"] if a["AttributeName"] == name
-    )
-    new = next(choice["ValueName"] for choice in choices if choice["ValueName"] != old)
+    described = {entry.name: entry.attribute_type for entry in registry.registry_entries.attributes}
+    assert described[name] == "Boolean"
+    assert described.keys() == bios.attributes.keys()
+    new = not old
     bios.set_attribute(name, new)
     bios.refresh()
     assert bios.pending_attributes[name] == new
@@ -243,7 +243,7 @@ def test_hardware_that_inspection_reads(system: Any, node: Json) -> None:
 
 def test_storage(system: Any) -> None:
     assert system.simple_storage.disks_sizes_bytes
-    assert all(device["Status"] for s in system.simple_storage.get_members() for device in s.devices)
+    assert all(device.status for s in system.simple_storage.get_members() for device in s.devices)
     members = system.storage.get_members()
     assert members
     for storage in members:

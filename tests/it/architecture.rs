@@ -342,15 +342,21 @@ fn dependencies_inside_the_simulation_point_one_way() {
 fn dependencies_of_the_program_point_one_way() {
     let sources = sources("src");
     let mut complaints = only(&sources, "settings", &[]);
-    complaints.extend(only(&sources, "telemetry", &["settings"]));
+    complaints.extend(only(&sources, "telemetry", &["settings", "observer"]));
     complaints.extend(only(&sources, "boot", &[]));
     complaints.extend(only(&sources, "directory", &["telemetry"]));
     complaints.extend(only(
         &sources,
         "frontend",
-        &["settings", "directory", "telemetry"],
+        &["settings", "directory", "telemetry", "observer", "clock"],
     ));
-    complaints.extend(only(&sources, "outbound", &["settings", "telemetry", "boot"]));
+    complaints.extend(only(
+        &sources,
+        "outbound",
+        &["settings", "telemetry", "observer", "boot"],
+    ));
+    complaints.extend(only(&sources, "observer", &[]));
+    complaints.extend(only(&sources, "clock", &[]));
     complaints.extend(only(&sources, "journal", &["settings", "telemetry"]));
     complaints.extend(only(&sources, "cli", &["app", "settings", "telemetry"]));
     for source in sources

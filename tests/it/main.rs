@@ -5,5 +5,11 @@
     reason = "clippy takes only functions marked as tests for tests, not their helpers"
 )]
 
+mod agent;
 mod architecture;
+mod control;
+mod images;
+mod outbound;
+mod redfish;
 mod settings;
+mod world;

@@ -5,19 +5,17 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-mod values;
-
 use super::Refused;
 use super::profile::{BiosValue, HardwareProfile};
 use crate::time::SimInstant;
 
-pub use self::values::{
+pub use crate::wire::redfish::vocabulary::{
     BootMode, BootTarget, IndicatorLed, MediaType, OverrideEnabled, PowerState, ResetKeysType, ResetType,
     TransferMethod, TransferProtocol,
 };
 
 /// Entries of the event log that are kept; the oldest goes first.
-const LOG_ENTRIES: usize = 32;
+pub const LOG_ENTRIES: usize = 32;
 
 /// Redfish `Boot` properties that a client may set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

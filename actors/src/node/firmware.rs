@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::bmc::{BootTarget, PowerState};
 use super::effect::AgentParameters;
 use crate::time::SimInstant;
+
+pub use crate::wire::redfish::vocabulary::BootProgress;
 
 /// State of the host. Every wait carries the instant at which it ends.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,23 +59,6 @@ pub enum System {
     Live,
     /// The firmware's set-up screen, a utility or a shell.
     Setup,
-}
-
-/// Redfish `BootProgress.LastState`, those that the firmware goes through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum BootProgress {
-    /// Not booting.
-    None,
-    /// First processor started.
-    PrimaryProcessorInitializationStarted,
-    /// Self test done.
-    SystemHardwareInitializationComplete,
-    /// In the set-up screen.
-    SetupEntered,
-    /// The boot target is being loaded.
-    OSBootStarted,
-    /// A system runs.
-    OSRunning,
 }
 
 impl Host {

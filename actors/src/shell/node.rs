@@ -51,7 +51,16 @@ pub(super) struct NodeActor {
     services: Arc<Services>,
     timer: Option<(SimInstant, SpawnHandle)>,
     waiters: Vec<Waiter>,
+    flying: Vec<Flying>,
+    launched: u32,
     faults: u8,
+}
+
+/// An effect that has not come back.
+struct Flying {
+    epoch: Epoch,
+    number: u32,
+    handle: SpawnHandle,
 }
 
 impl NodeActor {
@@ -62,6 +71,8 @@ impl NodeActor {
             services,
             timer: None,
             waiters: Vec::new(),
+            flying: Vec::new(),
+            launched: 0,
             faults: 0,
         }
     }
@@ -82,7 +93,9 @@ impl NodeActor {
                 );
                 self.faults = 0;
                 self.publish(&next);
+                let epoch = next.epoch();
                 *self.node.borrow_mut() = next;
+                self.call_off_stale(epoch, context);
                 for issued in effects.drain() {
                     self.perform(issued, context);
                 }
@@ -129,21 +142,49 @@ impl NodeActor {
     }
 
     /// Starts an effect outside the handler; its outcome comes back as an event.
-    fn perform(&self, Issued { epoch, effect }: Issued, context: &mut Context<Self>) {
+    fn perform(&mut self, Issued { epoch, effect }: Issued, context: &mut Context<Self>) {
         let id = self.handle.identity().id;
+        if let Effect::Record(record) = effect {
+            return self.services.recorder.record(id, record);
+        }
+        if epoch != self.node.borrow().epoch() {
+            // The same step has begun another life.
+            return self.services.recorder.shell(ShellEvent::StaleOutcome);
+        }
         let outcome: crate::ports::LocalFuture<Outcome> = match effect {
-            Effect::Record(record) => return self.services.recorder.record(id, record),
+            Effect::Record(_) => return,
             Effect::Ironic(request) => self.services.ironic.call(id, *request),
             Effect::ResolveBoot(request) => {
                 let resolved = self.services.boot_media.resolve(id, *request);
                 Box::pin(async move { Outcome::Boot(resolved.await) })
             }
         };
+        self.launched = self.launched.wrapping_add(1);
+        let number = self.launched;
         let returned = outcome.into_actor(self).map(move |outcome, actor, context| {
+            actor.flying.retain(|flying| flying.number != number);
             // Refused as stale, or caught as a fault: both are counted where they happen.
             drop(actor.apply(Event::Outcome { epoch, outcome }, context));
         });
-        context.spawn(returned);
+        let handle = context.spawn(returned);
+        self.flying.push(Flying {
+            epoch,
+            number,
+            handle,
+        });
+    }
+
+    /// Calls off what an earlier power or boot state began: a server without power sends nothing more.
+    fn call_off_stale(&mut self, epoch: Epoch, context: &mut Context<Self>) {
+        let recorder = &self.services.recorder;
+        self.flying.retain(|flying| {
+            let current = flying.epoch == epoch;
+            if !current {
+                context.cancel_future(flying.handle);
+                recorder.shell(ShellEvent::StaleOutcome);
+            }
+            current
+        });
     }
 
     /// Arms the one timer to the node's next deadline.

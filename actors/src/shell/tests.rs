@@ -1,6 +1,7 @@
 //! The shell: what it keeps when something breaks, and what it refuses when it is asked too much.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
@@ -128,6 +129,36 @@ async fn nodes_boot_and_talk_to_ironic_by_themselves() {
 }
 
 #[actix::test]
+async fn power_loss_calls_off_what_the_agent_has_under_way() {
+    let world = World::start(1, Timing::instant()).await;
+    let node = world.node(0);
+    world.ironic.silent.store(true, Ordering::Release);
+    let patch = BootPatch {
+        target: Some(BootTarget::Pxe),
+        enabled: Some(OverrideEnabled::Once),
+        ..BootPatch::default()
+    };
+    node.act(Event::Bmc {
+        if_match: None,
+        command: BmcCommand::SetBoot(patch),
+    })
+    .await
+    .unwrap();
+    node.act(reset(ResetType::On)).await.unwrap();
+    wait_for(node, Phase::Inspecting).await;
+    assert_eq!(world.ironic.called_off.load(Ordering::Acquire), 0);
+    node.act(reset(ResetType::ForceOff)).await.unwrap();
+    let called_off = tokio::time::timeout(Duration::from_secs(60), async {
+        while world.ironic.called_off.load(Ordering::Acquire) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    called_off.await.expect("the call is called off");
+    assert_eq!(world.notes.count(ShellEvent::StaleOutcome), 1);
+    world.stop();
+}
+
+#[actix::test]
 async fn a_panic_in_a_step_leaves_the_node_as_it_was() {
     let world = World::start(1, Timing::instant()).await;
     let node = world.node(0);
@@ -171,10 +202,7 @@ async fn an_actor_that_died_is_started_again_with_its_last_state() {
     })
     .await
     .unwrap();
-    world
-        .ironic
-        .panicking
-        .store(true, std::sync::atomic::Ordering::Release);
+    world.ironic.panicking.store(true, Ordering::Release);
     let patch = BootPatch {
         target: Some(BootTarget::Pxe),
         enabled: Some(OverrideEnabled::Continuous),

@@ -111,8 +111,3 @@ class Fleet:
         elif at_rest:
             node.seconds[step.name] = time.monotonic() - node.began
             node.step, node.asked = node.step + 1, False
-
-
-def enroll_all(client: IronicClient, specs: Sequence[Any]) -> dict[str, str]:
-    """Enroll the nodes one after the other; UUID to name."""
-    return {client.enroll(spec): spec.name for spec in specs}

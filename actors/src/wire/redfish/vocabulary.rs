@@ -1,4 +1,4 @@
-//! The closed sets of Redfish words that the BMC understands, spelt as the schemas spell them (DSP8010).
+//! Words of the Redfish schemas (DSP8010) that the simulated BMC knows.
 
 use serde::{Deserialize, Serialize};
 
@@ -202,4 +202,21 @@ pub enum ResetKeysType {
     /// Delete the platform key.
     #[serde(rename = "DeletePK")]
     DeletePk,
+}
+
+/// Redfish `BootProgress.LastState`, those that the firmware goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum BootProgress {
+    /// Not booting.
+    None,
+    /// First processor started.
+    PrimaryProcessorInitializationStarted,
+    /// Self test done.
+    SystemHardwareInitializationComplete,
+    /// In the set-up screen.
+    SetupEntered,
+    /// The boot target is being loaded.
+    OSBootStarted,
+    /// A system runs.
+    OSRunning,
 }

@@ -1,0 +1,190 @@
+//! Calls to Ironic, for all nodes of the process.
+//!
+//! They run on a thread of their own: connections of a pool live on the runtime that opened them, and the nodes
+//! have one runtime a thread. A node's future only waits for the result; dropping it cancels the call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metalsim_actors::ids::NodeId;
+use metalsim_actors::node::effect::{CallError, IronicRequest, Outcome};
+use metalsim_actors::ports::{Ironic, LocalFuture};
+use metalsim_actors::seed::Seed;
+use metalsim_actors::time::Clock;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Semaphore, oneshot};
+
+use super::endpoints::Endpoints;
+use super::trust::Clients;
+use super::wire;
+use crate::observer::CallObserver;
+
+/// A call that had to wait its turn is sent up to this much later, so that those who waited together don't arrive
+/// together.
+const JITTER: Duration = Duration::from_millis(20);
+
+/// Limits of the calls.
+#[derive(Clone, Copy, Debug)]
+pub struct CallLimits {
+    /// Most calls on their way to one host and port; others wait in order.
+    pub max_in_flight: usize,
+    /// A call without a complete answer for this long has failed; real time. Waiting for a turn does not count.
+    pub timeout: Duration,
+}
+
+/// The nodes' way to Ironic.
+pub struct IronicClient {
+    /// `None` only while it is being dropped.
+    runtime: Option<Runtime>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clients: Clients,
+    endpoints: Endpoints,
+    observer: Arc<dyn CallObserver>,
+    clock: Arc<dyn Clock>,
+    jitter: Seed,
+}
+
+impl IronicClient {
+    /// Starts the thread that makes the calls. Expects rustls' process-wide provider to be installed.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(
+        limits: CallLimits,
+        seed: Seed,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn CallObserver>,
+    ) -> std::io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("ironic")
+            .enable_all()
+            .build()?;
+        let shared = Arc::new(Shared {
+            clients: Clients::new(limits.timeout, limits.max_in_flight),
+            endpoints: Endpoints::new(limits.max_in_flight),
+            observer,
+            clock,
+            jitter: seed.child("ironic-jitter"),
+        });
+        Ok(Self {
+            runtime: Some(runtime),
+            shared,
+        })
+    }
+}
+
+impl Drop for IronicClient {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Waiting for calls that hang is not possible here, and nobody waits for their results any more.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Ironic for IronicClient {
+    fn call(&self, node: NodeId, request: IronicRequest) -> LocalFuture<Outcome> {
+        let kind = wire::kind(&request.call);
+        let (mut result, waiting) = oneshot::channel();
+        if let Some(runtime) = &self.runtime {
+            let shared = Arc::clone(&self.shared);
+            runtime.spawn(async move {
+                // A node that lost its power does not go on calling.
+                let outcome = tokio::select! {
+                    outcome = shared.call(node, request) => outcome,
+                    () = result.closed() => return,
+                };
+                drop(result.send(outcome));
+            });
+        }
+        Box::pin(async move {
+            // The sender is gone if the task panicked or the process stops.
+            waiting
+                .await
+                .unwrap_or_else(|_| wire::failed(kind, CallError::Connection))
+        })
+    }
+}
+
+impl Shared {
+    async fn call(&self, node: NodeId, request: IronicRequest) -> Outcome {
+        let IronicRequest {
+            parameters,
+            due,
+            call,
+        } = request;
+        let kind = wire::kind(&call);
+        let no_connection = || wire::failed(kind, CallError::Connection);
+        let Some(url) = wire::url(&call) else {
+            tracing::warn!(%node, ?kind, "not an HTTP URL");
+            return no_connection();
+        };
+        let Some(client) = self.clients.get(&parameters) else {
+            return no_connection();
+        };
+        let turns = self.endpoints.turns(&wire::endpoint(&url));
+        let Some(_turn) = self.turn(&turns, node).await else {
+            return no_connection();
+        };
+        let request = match wire::request(&client, &parameters, url, &call) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::warn!(%node, ?kind, %error, "a call cannot be made");
+                return no_connection();
+            }
+        };
+        // What it was made of is not held while waiting for the answer.
+        drop(call);
+        self.observer.sent(kind, self.clock.now().since(due));
+        let _flying = Mark::new(&*self.observer, CallObserver::in_flight);
+        match client.execute(request).await {
+            Ok(response) => wire::outcome(kind, response).await,
+            Err(error) => {
+                tracing::debug!(%node, ?kind, %error, "no answer");
+                no_connection()
+            }
+        }
+    }
+
+    /// Waits for a turn; `None` never happens, since nobody closes the semaphores.
+    async fn turn<'a>(&self, turns: &'a Semaphore, node: NodeId) -> Option<tokio::sync::SemaphorePermit<'a>> {
+        if let Ok(turn) = turns.try_acquire() {
+            return Some(turn);
+        }
+        let turn = {
+            let _queued = Mark::new(&*self.observer, CallObserver::queued);
+            turns.acquire().await.ok()?
+        };
+        let draw = self
+            .jitter
+            .child(&node.to_string())
+            .indexed(self.clock.now().as_millis())
+            .value();
+        let spread = u64::try_from(JITTER.as_micros()).unwrap_or(1).max(1);
+        tokio::time::sleep(Duration::from_micros(draw % spread)).await;
+        Some(turn)
+    }
+}
+
+/// Counts up now and down when dropped, also when a call is cancelled.
+struct Mark<'a> {
+    observer: &'a dyn CallObserver,
+    count: fn(&dyn CallObserver, bool),
+}
+
+impl<'a> Mark<'a> {
+    fn new(observer: &'a dyn CallObserver, count: fn(&dyn CallObserver, bool)) -> Self {
+        count(observer, true);
+        Self { observer, count }
+    }
+}
+
+impl Drop for Mark<'_> {
+    fn drop(&mut self) {
+        (self.count)(self.observer, false);
+    }
+}

@@ -1,0 +1,56 @@
+//! What the kernel knows of this process, read when somebody asks.
+
+/// Clock ticks of `/proc/self/stat` in a second: `USER_HZ`, 100 on every architecture that Linux still builds for.
+const TICKS: f64 = 100.0;
+
+/// Use of resources. What cannot be read is zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Usage {
+    /// Resident memory in bytes.
+    pub(super) resident_bytes: u64,
+    /// Processor time in seconds, user and system.
+    pub(super) cpu_seconds: f64,
+    /// Open files.
+    pub(super) open_files: u64,
+}
+
+impl Usage {
+    pub(super) fn read() -> Self {
+        let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let open_files = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        Self {
+            resident_bytes: resident(&text("/proc/self/status")).unwrap_or_default(),
+            cpu_seconds: cpu(&text("/proc/self/stat")).unwrap_or_default(),
+            open_files: u64::try_from(open_files).unwrap_or_default(),
+        }
+    }
+}
+
+fn resident(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+fn cpu(stat: &str) -> Option<f64> {
+    // The second field is the program's name in parentheses, which may hold anything.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(11);
+    let user: f64 = fields.next()?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    Some((user + system) / TICKS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_tables_are_understood() {
+        assert_eq!(resident("Name:\tx\nVmRSS:\t    2048 kB\n"), Some(2048 * 1024));
+        let stat = "1 (a) b) S 0 1 1 0 -1 4194560 1 2 3 4 150 50 0 0 20 0 1 0";
+        assert_eq!(cpu(stat), Some(2.0));
+        let usage = Usage::read();
+        assert!(usage.resident_bytes > 0 && usage.open_files > 0, "{usage:?}");
+    }
+}
