@@ -190,6 +190,12 @@ impl Node {
         &self.kind
     }
 
+    /// The same, to be held.
+    #[must_use]
+    pub fn shared_kind(&self) -> &Arc<Kind> {
+        &self.kind
+    }
+
     /// Its hardware.
     #[must_use]
     pub fn profile(&self) -> &HardwareProfile {

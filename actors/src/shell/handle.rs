@@ -1,16 +1,20 @@
-//! What the rest of the program holds of a node: its identity, its published state, and the one way to reach it.
+//! What the rest of the program holds of a node: its identity, its committed state, and the one way to change it.
+//!
+//! Only the node's actor writes the state; readers take it where it is, without a message. A reader sees every change
+//! that was answered before it asked, because a change is committed before it is answered.
 //!
 //! actix mailboxes do not push back, so a permit is taken before a message is sent: one of the node's, one of the
 //! whole process. Without a permit the caller is told at once.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use actix::Addr;
 use tokio::sync::oneshot;
 
 use super::messages::{Apply, Failure, Look};
-use super::node::NodeActor;
+use super::node::{NodeActor, Services};
 use crate::node::bmc::PowerState;
 use crate::node::phase::Phase;
 use crate::node::{Event, Identity, Kind, Node, Refused, Reply};
@@ -58,11 +62,13 @@ pub struct NodeRef {
     identity: Arc<Identity>,
     kind: Arc<Kind>,
     shard: u16,
-    address: std::sync::RwLock<Option<Addr<NodeActor>>>,
+    node: RwLock<Node>,
+    address: RwLock<Option<Addr<NodeActor>>>,
     in_use: AtomicU16,
     power: AtomicU8,
     phase: AtomicU8,
     permits: Arc<Permits>,
+    services: Arc<Services>,
 }
 
 /// A permit of a node and of the process; both return when it is dropped.
@@ -76,17 +82,35 @@ impl Drop for Permit {
 }
 
 impl NodeRef {
-    pub(super) fn new(identity: Arc<Identity>, kind: Arc<Kind>, shard: u16, permits: Arc<Permits>) -> Self {
+    pub(super) fn new(node: Node, shard: u16, permits: Arc<Permits>, services: Arc<Services>) -> Self {
         Self {
-            identity,
-            kind,
+            identity: Arc::clone(node.identity()),
+            kind: Arc::clone(node.shared_kind()),
             shard,
-            address: std::sync::RwLock::new(None),
+            address: RwLock::new(None),
             in_use: AtomicU16::new(0),
-            power: AtomicU8::new(power_index(PowerState::Off)),
-            phase: AtomicU8::new(Phase::Off as u8),
+            power: AtomicU8::new(power_index(node.power_state())),
+            phase: AtomicU8::new(node.phase() as u8),
+            node: RwLock::new(node),
             permits,
+            services,
         }
+    }
+
+    /// The committed state.
+    pub(super) fn node(&self) -> RwLockReadGuard<'_, Node> {
+        // A panic while it was held cannot have left it half changed: it is replaced whole.
+        self.node.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces the committed state. Only the node's actor calls this.
+    pub(super) fn commit(&self, next: Node) {
+        *self.node.write().unwrap_or_else(PoisonError::into_inner) = next;
+    }
+
+    /// What the actors of the process share.
+    pub(super) fn services(&self) -> &Services {
+        &self.services
     }
 
     /// Who the node is.
@@ -130,17 +154,11 @@ impl NodeRef {
     }
 
     pub(super) fn attach(&self, address: Addr<NodeActor>) {
-        *self
-            .address
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(address);
+        *self.address.write().unwrap_or_else(PoisonError::into_inner) = Some(address);
     }
 
     pub(super) fn is_connected(&self) -> bool {
-        let address = self
-            .address
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let address = self.address.read().unwrap_or_else(PoisonError::into_inner);
         address.as_ref().is_some_and(Addr::connected)
     }
 
@@ -178,32 +196,41 @@ impl NodeRef {
         M: actix::Message<Result = ()> + Send + 'static,
         NodeActor: actix::Handler<M>,
     {
-        let address = self
-            .address
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let address = self.address.read().unwrap_or_else(PoisonError::into_inner);
         address.as_ref().ok_or(AskError::Gone)?.do_send(message);
         Ok(())
     }
 
-    /// Runs `look` on the node, in its actor. It sees every change that was made before.
+    /// Runs `look` on the node. It sees every change that was answered before.
+    ///
+    /// If the node's timer is late, its actor catches up first: a look never shows the past.
     ///
     /// # Errors
-    /// `Busy` without a permit, `Fault` if `look` panicked, `Gone` while the process stops.
+    /// `Fault` if `look` panicked; if the actor has to be asked, `Busy` without a permit and `Gone` while the process
+    /// stops.
     pub async fn read<T: Send + 'static>(
         self: &Arc<Self>,
         look: impl FnOnce(&Node, SimInstant) -> T + Send + 'static,
     ) -> Result<T, AskError> {
+        let now = self.services.clock.now();
+        {
+            let node = self.node();
+            if node.next_deadline().is_none_or(|deadline| deadline > now) {
+                return caught(&self.services, || look(&node, now));
+            }
+        }
         let permit = self.permit()?;
         let (sender, receiver) = oneshot::channel();
+        let services = Arc::clone(&self.services);
         self.send(Look(Box::new(move |node, now| {
-            let _permit = permit;
             // A reader that went away wants no answer.
             if !sender.is_closed() {
-                drop(sender.send(look(node, now)));
+                let seen = caught(&services, || look(node, now));
+                drop(permit);
+                drop(sender.send(seen));
             }
         })))?;
-        receiver.await.map_err(|_| AskError::Gone)
+        receiver.await.map_err(|_| AskError::Gone)?
     }
 
     /// Applies an event. It takes effect even if the caller stops waiting.
@@ -247,4 +274,12 @@ fn power_index(power: PowerState) -> u8 {
         PowerState::On => 2,
         PowerState::PoweringOff => 3,
     }
+}
+
+/// Runs a look; a panic in it costs the one who asked, and is counted.
+fn caught<T>(services: &Services, look: impl FnOnce() -> T) -> Result<T, AskError> {
+    catch_unwind(AssertUnwindSafe(look)).map_err(|_| {
+        services.recorder.shell(ShellEvent::StepPanicked);
+        AskError::Fault
+    })
 }

@@ -1,8 +1,6 @@
 //! The actor of one node. It decides nothing: event in, step, commit, effects out, one timer.
 
-use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,11 +42,9 @@ struct Waiter {
     reply: oneshot::Sender<Result<Reply, Failure>>,
 }
 
-/// The actor. The node itself is shared with the supervisor of the same thread, which keeps it if the actor dies.
+/// The actor. The node's state is kept in its handle, so it outlives an actor that dies.
 pub(super) struct NodeActor {
-    node: Rc<RefCell<Node>>,
     handle: Arc<NodeRef>,
-    services: Arc<Services>,
     timer: Option<(SimInstant, SpawnHandle)>,
     waiters: Vec<Waiter>,
     flying: Vec<Flying>,
@@ -64,11 +60,9 @@ struct Flying {
 }
 
 impl NodeActor {
-    pub(super) fn new(node: Rc<RefCell<Node>>, handle: Arc<NodeRef>, services: Arc<Services>) -> Self {
+    pub(super) fn new(handle: Arc<NodeRef>) -> Self {
         Self {
-            node,
             handle,
-            services,
             timer: None,
             waiters: Vec::new(),
             flying: Vec::new(),
@@ -77,11 +71,15 @@ impl NodeActor {
         }
     }
 
+    fn services(&self) -> &Services {
+        self.handle.services()
+    }
+
     /// Applies one event and everything that follows from it.
     fn apply(&mut self, event: Event, context: &mut Context<Self>) -> Result<Reply, Failure> {
-        let now = self.services.clock.now();
+        let now = self.services().clock.now();
         let mut effects = Effects::default();
-        let mut next = self.node.borrow().clone();
+        let mut next = self.handle.node().clone();
         let stepped = catch_unwind(AssertUnwindSafe(|| next.step(now, event, &mut effects)));
         let result = match stepped {
             Ok(Ok(reply)) => {
@@ -94,7 +92,7 @@ impl NodeActor {
                 self.faults = 0;
                 self.publish(&next);
                 let epoch = next.epoch();
-                *self.node.borrow_mut() = next;
+                self.handle.commit(next);
                 self.call_off_stale(epoch, context);
                 for issued in effects.drain() {
                     self.perform(issued, context);
@@ -104,17 +102,17 @@ impl NodeActor {
             }
             Ok(Err(refused)) => {
                 if refused == Refused::Stale {
-                    self.services.recorder.shell(ShellEvent::StaleOutcome);
+                    self.services().recorder.shell(ShellEvent::StaleOutcome);
                 }
                 Err(Failure::Refused(refused))
             }
             Err(_) => {
                 self.faults = self.faults.saturating_add(1);
-                self.services.recorder.shell(ShellEvent::StepPanicked);
-                let node = self.node.borrow();
+                self.services().recorder.shell(ShellEvent::StepPanicked);
+                let node = self.handle.node();
                 tracing::error!(node = %node.identity().name, faults = self.faults, "a step panicked; state kept");
                 if self.faults == MOST_FAULTS {
-                    self.services.recorder.shell(ShellEvent::NodeParked);
+                    self.services().recorder.shell(ShellEvent::NodeParked);
                     self.handle.publish(node.power_state(), Phase::Parked);
                 }
                 Err(Failure::Fault)
@@ -133,10 +131,10 @@ impl NodeActor {
         }
         let id = next.identity().id;
         if power != old_power {
-            self.services.recorder.power(id, Some(old_power), power);
+            self.services().recorder.power(id, Some(old_power), power);
         }
         if phase != old_phase {
-            self.services.recorder.phase(id, Some(old_phase), phase);
+            self.services().recorder.phase(id, Some(old_phase), phase);
         }
         self.handle.publish(power, phase);
     }
@@ -145,17 +143,17 @@ impl NodeActor {
     fn perform(&mut self, Issued { epoch, effect }: Issued, context: &mut Context<Self>) {
         let id = self.handle.identity().id;
         if let Effect::Record(record) = effect {
-            return self.services.recorder.record(id, record);
+            return self.services().recorder.record(id, record);
         }
-        if epoch != self.node.borrow().epoch() {
+        if epoch != self.handle.node().epoch() {
             // The same step has begun another life.
-            return self.services.recorder.shell(ShellEvent::StaleOutcome);
+            return self.services().recorder.shell(ShellEvent::StaleOutcome);
         }
         let outcome: crate::ports::LocalFuture<Outcome> = match effect {
             Effect::Record(_) => return,
-            Effect::Ironic(request) => self.services.ironic.call(id, *request),
+            Effect::Ironic(request) => self.services().ironic.call(id, *request),
             Effect::ResolveBoot(request) => {
-                let resolved = self.services.boot_media.resolve(id, *request);
+                let resolved = self.services().boot_media.resolve(id, *request);
                 Box::pin(async move { Outcome::Boot(resolved.await) })
             }
         };
@@ -176,7 +174,7 @@ impl NodeActor {
 
     /// Calls off what an earlier power or boot state began: a server without power sends nothing more.
     fn call_off_stale(&mut self, epoch: Epoch, context: &mut Context<Self>) {
-        let recorder = &self.services.recorder;
+        let recorder = &self.handle.services().recorder;
         self.flying.retain(|flying| {
             let current = flying.epoch == epoch;
             if !current {
@@ -190,8 +188,8 @@ impl NodeActor {
     /// Arms the one timer to the node's next deadline.
     fn rearm(&mut self, now: SimInstant, context: &mut Context<Self>) {
         let deadline = self
-            .node
-            .borrow()
+            .handle
+            .node()
             .next_deadline()
             .filter(|_| self.faults < MOST_FAULTS);
         if let (Some((armed, _)), Some(deadline)) = (self.timer, deadline)
@@ -204,7 +202,7 @@ impl NodeActor {
             context.cancel_future(handle);
         }
         let Some(deadline) = deadline else { return };
-        let real = deadline.since(now).as_secs_f64() / self.services.clock.speed();
+        let real = deadline.since(now).as_secs_f64() / self.services().clock.speed();
         // After a fault the same step would fail again at once; each further try waits twice as long.
         let pause = Duration::from_secs(if self.faults == 0 { 0 } else { 1 << self.faults });
         let wait = Duration::try_from_secs_f64(real)
@@ -222,7 +220,7 @@ impl NodeActor {
         if self.waiters.is_empty() {
             return;
         }
-        let node = self.node.borrow();
+        let node = self.handle.node();
         let (epoch, agent) = (node.epoch(), node.agent());
         let mut still_waiting = Vec::new();
         for waiter in std::mem::take(&mut self.waiters) {
@@ -247,7 +245,7 @@ impl Actor for NodeActor {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        let now = self.services.clock.now();
+        let now = self.services().clock.now();
         self.rearm(now, context);
     }
 }
@@ -261,18 +259,20 @@ impl Handler<Apply> for NodeActor {
             event,
             wait,
             reply,
-            permit: _permit,
+            permit,
         }: Apply,
         context: &mut Self::Context,
     ) {
         let result = self.apply(event, context);
+        // Before the answer: whoever has it may ask again.
+        drop(permit);
         if let Ok(Reply::Agent(AgentReply::Command(command))) = &result
             && wait
             && command.command_status == CommandStatus::Running
         {
             self.waiters.retain(|waiter| !waiter.reply.is_closed());
             if self.waiters.len() < MOST_WAITERS {
-                let epoch = self.node.borrow().epoch();
+                let epoch = self.handle.node().epoch();
                 self.waiters.push(Waiter {
                     epoch,
                     command: command.id,
@@ -292,22 +292,18 @@ impl Handler<Look> for NodeActor {
     type Result = ();
 
     fn handle(&mut self, Look(look): Look, context: &mut Self::Context) {
-        let now = self.services.clock.now();
+        let now = self.services().clock.now();
         // A timer that is late must not show the past: what is due happens before anybody looks.
         if self
-            .node
-            .borrow()
+            .handle
+            .node()
             .next_deadline()
             .is_some_and(|deadline| deadline <= now)
             && self.faults == 0
         {
             drop(self.apply(Event::Timer, context));
         }
-        let node = self.node.borrow();
-        if catch_unwind(AssertUnwindSafe(|| look(&node, now))).is_err() {
-            self.services.recorder.shell(ShellEvent::StepPanicked);
-            tracing::error!(node = %node.identity().name, "a read panicked");
-        }
+        look(&self.handle.node(), now);
     }
 }
 

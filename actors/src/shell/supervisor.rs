@@ -2,8 +2,6 @@
 //!
 //! They are the control plane. Requests go from the directory straight to a node's actor.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,21 +56,28 @@ impl Fleet {
     ) -> Self {
         let arbiters: Vec<Arbiter> = (0..plan.arbiters.max(1)).map(|_| Arbiter::new()).collect();
         let shard_count = arbiters.len() * plan.shards_per_arbiter.max(1);
-        let mut shares: Vec<Vec<Member>> = (0..shard_count).map(|_| Vec::new()).collect();
+        let mut shares: Vec<Vec<Arc<NodeRef>>> = (0..shard_count).map(|_| Vec::new()).collect();
         let mut handles = Vec::with_capacity(nodes.len());
         let node_seed = seed.child("node");
         for start in nodes {
             let shard = shard_of(&start.identity, shard_count);
             let own = node_seed.child(&start.identity.id.to_string());
+            let mut node = Node::new(start.identity, start.kind, own);
+            if start.power_on {
+                node.start_powered(services.clock.now());
+            }
+            let (id, power, phase) = (node.identity().id, node.power_state(), node.phase());
+            services.recorder.power(id, None, power);
+            services.recorder.phase(id, None, phase);
             let index = u16::try_from(shard).unwrap_or(u16::MAX);
-            let (identity, kind) = (Arc::clone(&start.identity), Arc::clone(&start.kind));
-            let handle = Arc::new(NodeRef::new(identity, kind, index, Arc::clone(&permits)));
+            let handle = Arc::new(NodeRef::new(
+                node,
+                index,
+                Arc::clone(&permits),
+                Arc::clone(&services),
+            ));
             handles.push(Arc::clone(&handle));
-            shares[shard].push(Member {
-                handle,
-                start,
-                seed: own,
-            });
+            shares[shard].push(handle);
         }
         let mut shards = Vec::with_capacity(shard_count);
         let mut ready = Vec::with_capacity(shard_count);
@@ -82,8 +87,8 @@ impl Fleet {
             let arbiter = arbiters[index % arbiters.len()].handle();
             shards.push(Supervisor::start_in_arbiter(&arbiter, move |_| Supervisor {
                 services,
-                waiting: members,
-                running: Vec::new(),
+                nodes: members,
+                next: 0,
                 started: Some(started),
             }));
             ready.push(done);
@@ -142,73 +147,38 @@ fn shard_of(identity: &Identity, shards: usize) -> usize {
     usize::try_from(hash % shards.max(1) as u64).unwrap_or(0)
 }
 
-struct Member {
-    handle: Arc<NodeRef>,
-    start: NodeStart,
-    seed: Seed,
-}
-
-struct Running {
-    handle: Arc<NodeRef>,
-    node: Rc<RefCell<Node>>,
-}
-
 struct Supervisor {
     services: Arc<Services>,
-    waiting: Vec<Member>,
-    running: Vec<Running>,
+    nodes: Vec<Arc<NodeRef>>,
+    /// The first node that has not been started.
+    next: usize,
     started: Option<oneshot::Sender<()>>,
 }
 
 impl Supervisor {
     /// Starts a batch, then comes back for the next.
     fn start_batch(&mut self, context: &mut Context<Self>) {
-        let first = self.waiting.len().saturating_sub(BATCH);
-        for Member { handle, start, seed } in self.waiting.split_off(first) {
-            let mut node = Node::new(start.identity, start.kind, seed);
-            if start.power_on {
-                node.start_powered(self.services.clock.now());
-            }
-            let id = node.identity().id;
-            let recorder = &self.services.recorder;
-            handle.publish(node.power_state(), node.phase());
-            recorder.power(id, None, node.power_state());
-            recorder.phase(id, None, node.phase());
-            let running = Running {
-                handle,
-                node: Rc::new(RefCell::new(node)),
-            };
-            self.start_actor(&running);
-            self.running.push(running);
+        for node in self.nodes.iter().skip(self.next).take(BATCH) {
+            start_actor(node);
         }
-        if self.waiting.is_empty() {
-            self.waiting = Vec::new();
-            if let Some(started) = self.started.take() {
-                started.send(()).ok();
-            }
-        } else {
+        self.next += BATCH;
+        if self.next < self.nodes.len() {
             context.run_later(Duration::ZERO, Self::start_batch);
+        } else if let Some(started) = self.started.take() {
+            started.send(()).ok();
         }
     }
 
-    fn start_actor(&self, running: &Running) {
-        let actor = NodeActor::new(
-            Rc::clone(&running.node),
-            Arc::clone(&running.handle),
-            Arc::clone(&self.services),
-        );
-        running.handle.attach(actor.start());
-    }
-
-    /// An actor that panicked outside its caught step is gone, its node is not.
+    /// An actor that panicked outside its caught step is gone, its node is not: the state is kept in the handle.
     fn sweep(&self) -> usize {
         let dead = self
-            .running
+            .nodes
             .iter()
-            .filter(|running| !running.handle.is_connected());
-        dead.map(|running| {
+            .take(self.next)
+            .filter(|node| !node.is_connected());
+        dead.map(|node| {
             self.services.recorder.shell(ShellEvent::ActorRestarted);
-            self.start_actor(running);
+            start_actor(node);
         })
         .count()
     }
@@ -219,6 +189,11 @@ impl Supervisor {
             supervisor.sweep_later(context);
         });
     }
+}
+
+/// Starts the actor of a node on this thread.
+fn start_actor(node: &Arc<NodeRef>) {
+    node.attach(NodeActor::new(Arc::clone(node)).start());
 }
 
 impl Actor for Supervisor {
