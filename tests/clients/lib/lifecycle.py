@@ -51,8 +51,6 @@ class Progress:
     began: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
     error: str | None = None
-    old_error: str | None = None
-    """What Ironic remembers of an earlier operation, such as an abort."""
 
 
 class Fleet:
@@ -98,7 +96,6 @@ class Fleet:
     def _ask(self, node: Progress) -> None:
         step = self._steps[node.step]
         node.began = time.monotonic()
-        node.old_error = self._client.node(node.uuid)["last_error"]
         self._client.set_state(node.uuid, step.verb, **step.arguments)
         node.asked = True
 
@@ -106,17 +103,11 @@ class Fleet:
         step = self._steps[node.step]
         node.state = seen["provision_state"]
         # A verb that ends in the state it began in (inspect) is done when Ironic has no target left.
-        if node.state in FAILED or (
-            seen["last_error"] not in (None, node.old_error) and not seen["target_provision_state"]
-        ):
+        at_rest = not seen["target_provision_state"]
+        if node.state in FAILED or (at_rest and node.state != step.target):
             node.error = self._client.explain(node.uuid)
             if not self._go_on:
                 raise NodeFailed(f"{step.name}: {node.error}")
-        elif node.state == step.target and not seen["target_provision_state"]:
+        elif at_rest:
             node.seconds[step.name] = time.monotonic() - node.began
             node.step, node.asked = node.step + 1, False
-
-
-def enroll_all(client: IronicClient, specs: Sequence[Any]) -> dict[str, str]:
-    """Enroll the nodes one after the other; UUID to name."""
-    return {client.enroll(spec): spec.name for spec in specs}
