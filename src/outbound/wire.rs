@@ -4,7 +4,7 @@ use metalsim_actors::ids::MacAddress;
 use metalsim_actors::node::effect::{AgentParameters, CallError, CallKind, IronicCall, Outcome};
 use metalsim_actors::wire::agent::{ApiVersion, InspectionAccepted, LookupReply};
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Request, Response, Url};
+use reqwest::{Client, Request, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -118,7 +118,9 @@ pub(super) async fn outcome(kind: CallKind, response: Response) -> Outcome {
         CallKind::Lookup => Outcome::LookedUp(json::<LookupReply>(response).await.map(Box::new)),
         CallKind::Heartbeat => {
             discard(response).await;
-            Outcome::Beat(Ok(()))
+            // Only 202 says that it was taken (ironic-python-agent: `ironic_api_client.py`, `heartbeat`).
+            let taken = status == StatusCode::ACCEPTED;
+            Outcome::Beat(if taken { Ok(()) } else { Err(CallError::Body) })
         }
     }
 }

@@ -388,10 +388,11 @@ async fn raw(address: SocketAddr, text: &str) -> String {
 async fn half_requests_end_and_do_not_keep_others_waiting() {
     let mut world = World::start(Plan::default()).await;
     let base = world.serve_agents(|options, api| {
-        options.request_timeout = Duration::from_millis(300);
-        options.keep_alive = Duration::from_millis(300);
-        options.disconnect_timeout = Duration::from_millis(100);
-        api.bodies.timeout = Duration::from_millis(300);
+        // Long enough that a good request is never taken for half a one, however busy the machine is.
+        options.request_timeout = Duration::from_secs(4);
+        options.keep_alive = Duration::from_secs(4);
+        options.disconnect_timeout = Duration::from_secs(1);
+        api.bodies.timeout = Duration::from_secs(4);
     });
     world.boot_agent(0).await;
     let agent = Agent::new(&base, &world, 0);

@@ -235,15 +235,49 @@ async fn an_actor_that_died_is_started_again_with_its_last_state() {
 
 #[actix::test]
 async fn a_request_that_nobody_waits_for_takes_effect() {
-    let world = World::start(1, Timing::instant()).await;
+    let world = World::start(1, Timing::default()).await;
     let node = Arc::clone(world.node(0));
+    let release = keep_busy(&world, &node).await;
     {
-        let mut request = Box::pin(node.act(reset(ResetType::On)));
+        let tag = BmcCommand::SetAssetTag("set".into());
+        let mut request = Box::pin(node.act(Event::Bmc {
+            if_match: None,
+            command: tag,
+        }));
         // The first poll sends; then the client hangs up.
         assert!(futures_poll_once(&mut request).await);
     }
-    wait_for(&node, Phase::NoBootDevice).await;
+    release.send(()).unwrap();
+    let set = tokio::time::timeout(Duration::from_secs(60), async {
+        while node
+            .read(|node, _| node.bmc().asset_tag().is_none())
+            .await
+            .unwrap()
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    set.await.expect("the change is made");
     world.stop();
+}
+
+/// Keeps a node's actor from its mailbox until the sender sends. The world's timing must be the default one.
+async fn keep_busy(world: &World, node: &Arc<NodeRef>) -> std::sync::mpsc::SyncSender<()> {
+    node.act(reset(ResetType::On)).await.unwrap();
+    // The node's timer is late now, so a look goes through its actor.
+    world.clock.pass(Duration::from_secs(1));
+    let (release, blocked) = std::sync::mpsc::sync_channel::<()>(1);
+    let (entered, inside) = tokio::sync::oneshot::channel();
+    let node = Arc::clone(node);
+    actix::spawn(async move {
+        let busy = node.read(move |_, _| {
+            entered.send(()).ok();
+            blocked.recv().is_ok()
+        });
+        busy.await.expect("the look ends");
+    });
+    inside.await.expect("the actor is busy");
+    release
 }
 
 /// Polls once; true if the future is not ready.
@@ -258,12 +292,7 @@ async fn futures_poll_once<F: Future + Unpin>(future: &mut F) -> bool {
 async fn too_many_requests_for_a_node_are_refused_and_the_permits_return() {
     let world = World::start(1, Timing::default()).await;
     let node = Arc::clone(world.node(0));
-    node.act(reset(ResetType::On)).await.unwrap();
-    // The node's timer is late now, so a look goes through its actor, and this one keeps the actor busy.
-    world.clock.pass(Duration::from_secs(1));
-    let (release, blocked) = std::sync::mpsc::sync_channel::<()>(0);
-    let mut queued = vec![Box::pin(node.read(move |_, _| blocked.recv().is_ok()))];
-    assert!(futures_poll_once(&mut queued[0]).await);
+    let release = keep_busy(&world, &node).await;
     let mut resets: Vec<_> = (0..3)
         .map(|_| Box::pin(node.act(reset(ResetType::Nmi))))
         .collect();
@@ -282,7 +311,6 @@ async fn too_many_requests_for_a_node_are_refused_and_the_permits_return() {
         Err(AskError::Busy)
     ));
     release.send(()).unwrap();
-    queued.remove(0).await.unwrap();
     let free = tokio::time::timeout(Duration::from_secs(60), async {
         while matches!(node.act(reset(ResetType::Nmi)).await, Err(AskError::Busy)) {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -210,6 +210,7 @@ impl Agent {
             command_error: None,
             command_result: None,
         };
+        self.stop_inspecting();
         let mut aftermath = Aftermath::default();
         if name.is_async() {
             let finish_at = now + planned.duration;

@@ -75,6 +75,18 @@ fn an_inventory_that_comes_too_early_is_posted_until_it_is_taken() {
 }
 
 #[test]
+fn a_command_says_that_no_inventory_is_awaited() {
+    let mut rig = inspecting();
+    rig.answer(Outcome::Inspected(Err(CallError::Status(404))))
+        .unwrap();
+    rig.look_up(LookupAnswer::Token);
+    rig.answer_beat(Ok(()));
+    rig.execute("standby.sync", json!({})).unwrap();
+    rig.pass(Duration::from_secs(60));
+    assert!(rig.pending.is_empty(), "{:?}", rig.pending);
+}
+
+#[test]
 fn a_locked_or_failing_ironic_only_delays_the_inspection() {
     let mut rig = inspecting();
     for (error, pause) in [
