@@ -4,7 +4,7 @@ use metalsim_actors::ids::MacAddress;
 use metalsim_actors::node::effect::{AgentParameters, CallError, CallKind, IronicCall, Outcome};
 use metalsim_actors::wire::agent::{ApiVersion, InspectionAccepted, LookupReply};
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Request, Response, Url};
+use reqwest::{Client, Request, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -118,7 +118,12 @@ pub(super) async fn outcome(kind: CallKind, response: Response) -> Outcome {
         CallKind::Lookup => Outcome::LookedUp(json::<LookupReply>(response).await.map(Box::new)),
         CallKind::Heartbeat => {
             discard(response).await;
-            Outcome::Beat(Ok(()))
+            // The real agent takes 202 and nothing else, so that a proxy's error page is not taken for Ironic's answer.
+            Outcome::Beat(if status == StatusCode::ACCEPTED {
+                Ok(())
+            } else {
+                Err(CallError::Body)
+            })
         }
     }
 }
