@@ -118,9 +118,12 @@ pub(super) async fn outcome(kind: CallKind, response: Response) -> Outcome {
         CallKind::Lookup => Outcome::LookedUp(json::<LookupReply>(response).await.map(Box::new)),
         CallKind::Heartbeat => {
             discard(response).await;
-            // Only 202 says that it was taken (ironic-python-agent: `ironic_api_client.py`, `heartbeat`).
-            let taken = status == StatusCode::ACCEPTED;
-            Outcome::Beat(if taken { Ok(()) } else { Err(CallError::Body) })
+            // The real agent takes 202 and nothing else, so that a proxy's error page is not taken for Ironic's answer.
+            Outcome::Beat(if status == StatusCode::ACCEPTED {
+                Ok(())
+            } else {
+                Err(CallError::Body)
+            })
         }
     }
 }

@@ -233,6 +233,23 @@ async fn whatever_ironic_answers_the_agent_gets_there() {
 }
 
 #[actix_web::test]
+async fn only_202_is_an_accepted_heartbeat() {
+    let (world, ironic) = world(1, LIMITS).await;
+    world.boot_agent(0).await;
+    ironic.feels(&[Mood::Garbage]);
+    until("a heartbeat that was not accepted", || async {
+        world.metrics.render().lines().any(|line| {
+            line.starts_with("metalsim_ironic_calls_total")
+                && line.contains("heartbeat")
+                && line.contains("result=\"bad_answer\"")
+                && !line.ends_with(" 0")
+        })
+    })
+    .await;
+    world.stop().await;
+}
+
+#[actix_web::test]
 async fn calls_in_flight_are_bounded_and_everybody_gets_a_turn() {
     let patient = CallLimits {
         timeout: crate::world::PATIENCE,
