@@ -18,11 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from lib.metalsim_server import MetalsimServer, binary
 
 Note = Callable[[str], None]
-_NOTES = pytest.StashKey[list[str]]()
+NOTE = "note"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_NOTES] = []
+def pytest_configure() -> None:
     # Asked to end, as by a time limit: let fixtures end what they started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
@@ -31,9 +30,21 @@ def pytest_report_header() -> str:
     return f"metalsim: {binary()}"
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first: with two workers it must not be what runs alone at the end."""
+    items.sort(key=lambda item: item.path.name != "test_thirty.py")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What was measured on the way: told, not judged, since machines differ."""
-    if notes := config.stash[_NOTES]:
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    notes = [
+        f"{report.nodeid.rpartition('::')[2]}: {text}"
+        for report in reports
+        for name, text in report.user_properties
+        if name == NOTE
+    ]
+    if notes:
         terminalreporter.section("measured")
         for note in notes:
             terminalreporter.write_line(note)
@@ -42,8 +53,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture
 def note(request: pytest.FixtureRequest) -> Note:
     """Puts a line below the test results."""
-    notes = request.config.stash[_NOTES]
-    return lambda text: notes.append(f"{request.node.name}: {text}")
+    return lambda text: request.node.user_properties.append((NOTE, text))
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,10 +15,19 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:
-    """A loopback port that nobody uses now. Servers that are restarted keep theirs."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody uses now. Servers that are restarted keep theirs.
+
+    Below the range from which the kernel takes ports for outgoing connections: those come and go by the
+    thousand, and one of them must not sit on the port when the server wants it.
+    """
+    while True:
+        with socket.socket() as probe:
+            port = random.randrange(10_240, 32_768)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def _stat(pid: int) -> list[str] | None:
