@@ -2,10 +2,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::ids::NodeId;
 use crate::node::bmc::PowerState;
-use crate::node::effect::{BootFailure, BootImage, BootRequest, IronicRequest, Outcome, Record};
+use crate::node::effect::{AgentParameters, BootFailure, BootImage, BootRequest, FetchFailure, IronicRequest, Outcome, Record};
+use crate::node::os::description::SystemDescription;
 use crate::node::phase::Phase;
 
 /// A future that stays on its thread.
@@ -21,6 +23,20 @@ pub trait Ironic: Send + Sync + 'static {
 pub trait BootMedia: Send + Sync + 'static {
     /// Reads the target.
     fn resolve(&self, node: NodeId, request: BootRequest) -> LocalFuture<Result<BootImage, BootFailure>>;
+}
+
+/// Config drives: what an installed system starts from.
+pub trait ConfigDrives: Send + Sync + 'static {
+    /// Fetches a config drive: base64 text as it is, or bytes in base64.
+    fn fetch(
+        &self,
+        node: NodeId,
+        url: Arc<str>,
+        parameters: Arc<AgentParameters>,
+    ) -> LocalFuture<Result<Arc<str>, FetchFailure>>;
+
+    /// Reads a config drive as it is on a disk. What is wrong with it is part of the description.
+    fn read(&self, node: NodeId, config_drive: Arc<str>) -> LocalFuture<Arc<SystemDescription>>;
 }
 
 /// Counts and logs what happens. Called on the nodes' threads, so it must not block.

@@ -86,6 +86,8 @@ pub struct Timing {
     pub ramdisk_boot: Latency,
     /// From the boot target to a running operating system.
     pub os_boot: Latency,
+    /// cloud-init: from the running kernel to the configured system, when there is a config drive.
+    pub cloud_init: Latency,
     /// What an asynchronous agent command takes, unless `agent_commands` names it.
     pub agent_command: Latency,
     /// Exceptions to `agent_command`, by command (`image.install_bootloader`) or step (`write_image`).
@@ -103,6 +105,7 @@ impl Default for Timing {
             post: Latency::millis(1000),
             ramdisk_boot: Latency::millis(5000),
             os_boot: Latency::millis(10_000),
+            cloud_init: Latency::millis(5_000),
             agent_command: Latency::millis(1000),
             agent_commands: Vec::new(),
             virtual_media: Latency::ZERO,
@@ -121,6 +124,7 @@ impl Timing {
             post: Latency::ZERO,
             ramdisk_boot: Latency::ZERO,
             os_boot: Latency::ZERO,
+            cloud_init: Latency::ZERO,
             agent_command: Latency::ZERO,
             agent_commands: Vec::new(),
             virtual_media: Latency::ZERO,

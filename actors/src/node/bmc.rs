@@ -88,6 +88,13 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// Hidden here too, so that no document holds it by accident.
+impl serde::Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
+    }
+}
+
 /// One virtual media slot. The profile says what fits into it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MediaSlot {
@@ -305,23 +312,23 @@ impl Bmc {
         self.log.iter().flat_map(|log| log.iter())
     }
 
-    /// The image in the first slot that holds any of `types` and that the host can see at `now`.
+    /// The image in the first slot that holds any of `types` and that the host can see at `now`, and whether the slot
+    /// wants its server's certificate verified.
     #[must_use]
     pub fn inserted(
         &self,
         profile: &HardwareProfile,
         types: &[MediaType],
         now: SimInstant,
-    ) -> Option<&Media> {
+    ) -> Option<(&Media, bool)> {
         profile
             .virtual_media
             .iter()
             .zip(&self.media)
             .filter(|(slot, _)| slot.media_types.iter().any(|kind| types.contains(kind)))
             .find_map(|(_, slot)| {
-                slot.media
-                    .as_deref()
-                    .filter(|media| media.inserted && media.available_at <= now)
+                let media = slot.media.as_deref()?;
+                (media.inserted && media.available_at <= now).then_some((media, slot.verify_certificate))
             })
     }
 

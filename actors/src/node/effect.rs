@@ -5,13 +5,14 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::bmc::{BootMode, BootTarget, Media, OverrideEnabled, Secret};
-use crate::ids::{Epoch, MacAddress};
+use crate::ids::{CommandId, Epoch, MacAddress, NodeId};
 use crate::time::SimInstant;
 use crate::wire::agent::{
     ApiVersion, CommandStatus, Heartbeat, InspectionAccepted, InspectionData, LookupReply,
 };
 
 use super::agent::CommandName;
+use super::os::description::SystemDescription;
 
 /// Effects of a step, in order. The shell carries them out after the step is committed.
 #[derive(Debug, Default)]
@@ -55,6 +56,17 @@ pub enum Effect {
     ResolveBoot(Box<BootRequest>),
     /// Call Ironic.
     Ironic(Box<IronicRequest>),
+    /// Fetch the config drive of the image that a command writes.
+    FetchConfigDrive {
+        /// The command.
+        command: CommandId,
+        /// Where it is.
+        url: Arc<str>,
+        /// Whom the agent trusts.
+        parameters: Arc<AgentParameters>,
+    },
+    /// Read the config drive on the disk, as cloud-init does.
+    ReadConfigDrive(Arc<str>),
     /// Count or log something.
     Record(Record),
 }
@@ -68,12 +80,27 @@ pub struct BootRequest {
     pub enabled: OverrideEnabled,
     /// Firmware mode.
     pub mode: BootMode,
-    /// The network interface that network targets boot from.
-    pub boot_mac: Option<MacAddress>,
+    /// The network interfaces with a link, in the order of their slots, for network targets. The first is the one
+    /// that the firmware boots from.
+    pub interfaces: Box<[MacAddress]>,
     /// The medium in the slot, for media targets.
     pub media: Option<Media>,
+    /// The slot's `VerifyCertificate`.
+    pub verify_certificate: bool,
     /// `HttpBootUri`, for `UefiHttp`.
     pub http_boot_uri: Option<Arc<str>>,
+    /// Where the network's DHCP server sends this kind of node for its boot script.
+    pub http_root: Option<Arc<str>>,
+    /// SMBIOS UUID, which boot scripts may ask for.
+    pub system_id: NodeId,
+}
+
+impl BootRequest {
+    /// The network interface that a network target boots from.
+    #[must_use]
+    pub fn boot_mac(&self) -> Option<MacAddress> {
+        self.interfaces.first().copied()
+    }
 }
 
 /// What was found on a boot target.
@@ -83,12 +110,19 @@ pub enum BootImage {
     Agent(Arc<AgentParameters>),
     /// Some operating system that is of no concern, such as a live ISO.
     LiveSystem,
+    /// Nothing of its own: an order to boot the disk.
+    Disk,
 }
 
 /// Why a boot target cannot be booted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BootFailure(pub Box<str>);
+
+/// Why a config drive could not be fetched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct FetchFailure(pub Box<str>);
 
 /// What the agent learns from its kernel command line and boot medium. What they leave out comes from the settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,6 +135,12 @@ pub struct AgentParameters {
     pub token: Option<Secret>,
     /// The network interface that the ramdisk was booted from.
     pub boot_mac: Option<MacAddress>,
+    /// Inspection collectors, separated by commas; `None`: the agent's own.
+    pub collectors: Option<Arc<str>>,
+    /// Collect what the switches send over LLDP.
+    pub collect_lldp: bool,
+    /// The API version to take for Ironic's newest, instead of asking.
+    pub newest_version: Option<ApiVersion>,
     /// Sent back to Ironic on every call.
     pub global_request_id: Option<Box<str>>,
     /// Do not verify Ironic's certificate.
@@ -164,6 +204,17 @@ pub enum IronicCall {
 pub enum Outcome {
     /// Of [`Effect::ResolveBoot`].
     Boot(Result<BootImage, BootFailure>),
+    /// Of [`Effect::FetchConfigDrive`].
+    ConfigDriveFetched {
+        /// The command.
+        command: CommandId,
+        /// Where it is.
+        url: Arc<str>,
+        /// Base64 text, or a file's bytes in base64.
+        result: Result<Arc<str>, FetchFailure>,
+    },
+    /// Of [`Effect::ReadConfigDrive`]. What is wrong with the drive is part of the description.
+    ConfigDriveRead(Arc<SystemDescription>),
     /// Of [`IronicCall::Inspect`].
     Inspected(Result<InspectionAccepted, CallError>),
     /// Of [`IronicCall::Discover`].
@@ -208,4 +259,19 @@ pub enum Record {
     Call(CallKind, Result<(), CallError>),
     /// An agent command ended.
     Command(CommandName, CommandStatus),
+    /// A boot target was tried.
+    Boot(BootTarget, BootResult),
+}
+
+/// What came of a boot target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BootResult {
+    /// The agent boots.
+    Agent,
+    /// The operating system on the disk boots.
+    Disk,
+    /// Some other system boots.
+    Live,
+    /// Nothing: the boot order goes on.
+    Failed,
 }

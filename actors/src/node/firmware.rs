@@ -27,6 +27,8 @@ pub enum Host {
     Resolving {
         /// What is being read.
         target: BootTarget,
+        /// Where the boot order goes on if this fails.
+        next: BootOrderPosition,
     },
     /// A system is being loaded.
     Loading {
@@ -46,6 +48,19 @@ pub enum Host {
         /// Power returns at once: a restart or power cycle, or an `On` that came too early.
         then_on: bool,
     },
+}
+
+/// How far the firmware has come in its boot order. An override is tried before the first entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BootOrderPosition(u8);
+
+impl BootOrderPosition {
+    /// The entry of `order` at this position, and the position behind it. `None` at the end.
+    #[must_use]
+    pub fn take(self, order: &[BootTarget]) -> Option<(BootTarget, Self)> {
+        let target = order.get(usize::from(self.0))?;
+        Some((*target, Self(self.0.saturating_add(1))))
+    }
 }
 
 /// What can run on a host.

@@ -8,6 +8,8 @@ use super::firmware::{Host, System};
 pub enum Invariant {
     /// An agent exists exactly while a ramdisk with one runs.
     AgentOnlyInRamdisk,
+    /// An installed system exists exactly while one from the disk runs.
+    OsOnlyFromDisk,
     /// A host without power waits for nothing.
     OffIsIdle,
     /// A running command is the newest result and shows as running; no other does.
@@ -30,6 +32,8 @@ pub fn check(node: &Node) -> Result<(), Invariant> {
         node.agent().is_some() == runs_ramdisk,
         Invariant::AgentOnlyInRamdisk,
     )?;
+    let runs_disk = matches!(node.host(), Host::Running(System::Disk));
+    ensure(node.os().is_some() == runs_disk, Invariant::OsOnlyFromDisk)?;
     if *node.host() == Host::Off {
         ensure(node.next_deadline().is_none(), Invariant::OffIsIdle)?;
     }

@@ -10,6 +10,7 @@
 //! | power, self test, choice of the boot target | [`firmware`] |
 //! | disk | [`disk`] |
 //! | agent in the ramdisk | [`agent`] |
+//! | installed system | [`os`] |
 
 pub mod agent;
 pub mod bmc;
@@ -17,6 +18,7 @@ pub mod disk;
 pub mod effect;
 pub mod firmware;
 pub mod invariant;
+pub mod os;
 pub mod phase;
 pub mod profile;
 mod step;
@@ -31,6 +33,7 @@ use self::bmc::{Bmc, BmcCommand, BootTarget, PowerState};
 use self::disk::Disk;
 use self::effect::Outcome;
 use self::firmware::{BootProgress, Host};
+use self::os::Os;
 use self::phase::Phase;
 use self::profile::HardwareProfile;
 use crate::ids::{Epoch, MacAddress, NodeId};
@@ -67,6 +70,8 @@ pub struct Kind {
     pub speed: f64,
     /// The agent in the ramdisk.
     pub agent: AgentSettings,
+    /// Where DHCP sends network boots for their script: the folder of `boot.ipxe`, without a trailing slash.
+    pub http_root: Option<Arc<str>>,
 }
 
 /// Something that happens to a node.
@@ -157,6 +162,7 @@ pub struct Node {
     host: Host,
     disk: Disk,
     agent: Option<Box<Agent>>,
+    os: Option<Box<Os>>,
 }
 
 impl Node {
@@ -175,6 +181,7 @@ impl Node {
             host: Host::Off,
             disk: Disk::default(),
             agent: None,
+            os: None,
         }
     }
 
@@ -238,6 +245,12 @@ impl Node {
         self.agent.as_deref()
     }
 
+    /// The installed system, while it runs.
+    #[must_use]
+    pub fn os(&self) -> Option<&Os> {
+        self.os.as_deref()
+    }
+
     /// Redfish `PowerState`.
     #[must_use]
     pub fn power_state(&self) -> PowerState {
@@ -260,6 +273,7 @@ impl Node {
     #[must_use]
     pub fn next_deadline(&self) -> Option<SimInstant> {
         let agent = self.agent.as_ref().and_then(|agent| agent.next_deadline());
-        [self.host.deadline(), agent].into_iter().flatten().min()
+        let os = self.os.as_ref().and_then(|os| os.deadline());
+        [self.host.deadline(), agent, os].into_iter().flatten().min()
     }
 }

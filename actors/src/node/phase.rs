@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Node;
 use super::firmware::{Host, System};
+use super::os::{Os, Stage};
 
 /// Phase of a node's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub enum Phase {
     AgentBusy,
     /// The agent runs but no longer answers: rescued or locked down.
     AgentSilent,
+    /// cloud-init sets the operating system from disk up.
+    CloudInit,
     /// An operating system from disk runs.
     OsRunning,
     /// A live system or set-up screen runs.
@@ -42,7 +45,7 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Off,
         Self::PoweringOn,
         Self::Post,
@@ -53,6 +56,7 @@ impl Phase {
         Self::AgentReady,
         Self::AgentBusy,
         Self::AgentSilent,
+        Self::CloudInit,
         Self::OsRunning,
         Self::LiveSystem,
         Self::PoweringOff,
@@ -73,6 +77,7 @@ impl Phase {
             Self::AgentReady => "agent_ready",
             Self::AgentBusy => "agent_busy",
             Self::AgentSilent => "agent_silent",
+            Self::CloudInit => "cloud_init",
             Self::OsRunning => "os_running",
             Self::LiveSystem => "live_system",
             Self::PoweringOff => "powering_off",
@@ -94,7 +99,10 @@ impl Phase {
             Host::Resolving { .. } | Host::Loading { .. } => Self::Booting,
             Host::NoBootDevice => Self::NoBootDevice,
             Host::PoweringOff { .. } => Self::PoweringOff,
-            Host::Running(System::Disk) => Self::OsRunning,
+            Host::Running(System::Disk) => match node.os().map(Os::stage) {
+                Some(Stage::Reading | Stage::Configuring { .. }) => Self::CloudInit,
+                Some(Stage::Up) | None => Self::OsRunning,
+            },
             Host::Running(System::Live | System::Setup) => Self::LiveSystem,
             Host::Running(System::Agent(_)) => {
                 node.agent().map_or(Self::AgentSilent, super::agent::Agent::phase)

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::bmc::{BootMode, MediaType};
+use super::bmc::{BootMode, BootTarget, MediaType};
 
 /// A kind of server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct HardwareProfile {
     pub nics: Vec<NicProfile>,
     /// Boot mode after a reset to factory settings.
     pub boot_mode: BootMode,
+    /// What the firmware tries, in order, when no override says otherwise: any of `Hdd`, `Pxe`, `UefiHttp`, `Cd`,
+    /// `Usb`, `Floppy`.
+    pub boot_order: Vec<BootTarget>,
     /// Virtual media slots of the BMC.
     pub virtual_media: Vec<MediaSlotProfile>,
     /// BIOS attributes with their factory values.
@@ -83,6 +86,18 @@ pub struct Cpu {
     pub architecture: Architecture,
     /// CPU flags that the agent reports.
     pub flags: Vec<Box<str>>,
+}
+
+impl HardwareProfile {
+    /// What a boot order may name.
+    pub const BOOT_ORDER: [BootTarget; 6] = [
+        BootTarget::Hdd,
+        BootTarget::Pxe,
+        BootTarget::UefiHttp,
+        BootTarget::Cd,
+        BootTarget::Usb,
+        BootTarget::Floppy,
+    ];
 }
 
 impl Cpu {
@@ -499,6 +514,7 @@ impl Default for HardwareProfile {
             ],
             nics: vec![nic(0, true), nic(1, true)],
             boot_mode: BootMode::Uefi,
+            boot_order: vec![BootTarget::Hdd, BootTarget::Pxe],
             virtual_media: vec![
                 slot("Cd", &[MediaType::Cd, MediaType::Dvd]),
                 slot("Floppy", &[MediaType::Floppy]),

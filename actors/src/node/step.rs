@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::agent::link::Context;
 use super::agent::{Aftermath, Agent, Change, inventory};
 use super::bmc::{BmcCommand, BootTarget, LogEvent, MediaType, OverrideEnabled, ResetType};
-use super::effect::{BootFailure, BootImage, BootRequest, CallKind, Effect, Effects, Outcome, Record};
-use super::firmware::{Host, System};
+use super::effect::{BootFailure, BootImage, BootRequest, BootResult, CallKind, Effect, Effects, Outcome, Record};
+use super::firmware::{BootOrderPosition, Host, System};
+use super::os::description::SystemDescription;
+use super::os::{Os, Stage};
 use super::{Event, Node, Refused, Reply};
 use crate::ids::Epoch;
 use crate::seed::Seed;
@@ -66,6 +68,13 @@ impl Node {
                 .is_some_and(|at| at <= now)
             {
                 self.advance_agent(now, out);
+            } else if self
+                .os
+                .as_ref()
+                .and_then(|os| os.deadline())
+                .is_some_and(|at| at <= now)
+            {
+                self.advance_os();
             } else {
                 return;
             }
@@ -92,6 +101,7 @@ impl Node {
     fn new_epoch(&mut self) -> Epoch {
         self.epoch = self.epoch.next();
         self.agent = None;
+        self.os = None;
         self.epoch
     }
 
@@ -112,7 +122,7 @@ impl Node {
                 self.begin_post(now);
             }
             Host::Post { .. } => self.choose_target(now, out),
-            Host::Loading { system, .. } => self.run(now, system),
+            Host::Loading { system, .. } => self.run(now, system, out),
             Host::PoweringOff { then_on, .. } => {
                 self.bmc.record(now, LogEvent::PoweredOff);
                 if then_on {
@@ -151,43 +161,64 @@ impl Node {
     /// End of the self test: pending settings take effect, a one-time override is used up, the target is chosen.
     fn choose_target(&mut self, now: SimInstant, out: &mut Effects) {
         self.bmc.apply_pending(now);
-        let chosen = self
-            .bmc
-            .take_override()
-            .unwrap_or((BootTarget::Hdd, OverrideEnabled::Disabled));
-        self.try_target(now, chosen, out);
+        let first = BootOrderPosition::default();
+        match self.bmc.take_override() {
+            Some(chosen) => self.try_target(now, chosen, first, out),
+            None => self.try_boot_order(now, first, out),
+        }
     }
 
+    /// Tries the boot order from `position` on.
+    fn try_boot_order(&mut self, now: SimInstant, position: BootOrderPosition, out: &mut Effects) {
+        let kind = Arc::clone(&self.kind);
+        match position.take(&kind.profile.boot_order) {
+            Some((target, next)) => self.try_target(now, (target, OverrideEnabled::Disabled), next, out),
+            None => {
+                self.bmc.record(now, LogEvent::NoBootableDevice);
+                self.host = Host::NoBootDevice;
+            }
+        }
+    }
+
+    /// Tries a target; one that has nothing to boot leaves its turn to the boot order from `next` on.
     fn try_target(
         &mut self,
         now: SimInstant,
         (target, enabled): (BootTarget, OverrideEnabled),
+        next: BootOrderPosition,
         out: &mut Effects,
     ) {
         let types: &[MediaType] = match target {
             BootTarget::Cd => &[MediaType::Cd, MediaType::Dvd],
             BootTarget::Usb => &[MediaType::UsbStick],
             BootTarget::Floppy => &[MediaType::Floppy],
-            BootTarget::Hdd | BootTarget::None => return self.boot_disk(now, target),
+            BootTarget::Hdd | BootTarget::None => {
+                if self.disk.is_bootable() {
+                    self.bmc.record(now, LogEvent::Booting(target));
+                    out.push(self.epoch, Effect::Record(Record::Boot(BootTarget::Hdd, BootResult::Disk)));
+                    self.load(now, System::Disk);
+                } else {
+                    self.try_boot_order(now, next, out);
+                }
+                return;
+            }
             BootTarget::Pxe | BootTarget::UefiHttp => {
-                let mac = self
+                let linked: Box<[_]> = self
                     .identity
                     .macs
                     .iter()
                     .zip(&self.kind.profile.nics)
-                    .find(|(_, nic)| nic.carrier);
-                let Some((mac, _)) = mac else {
-                    return self.boot_failed(now, "no network link".into());
-                };
+                    .filter_map(|(mac, nic)| nic.carrier.then_some(*mac))
+                    .collect();
+                if linked.is_empty() {
+                    return self.boot_failed(now, "no network link".into(), next, out);
+                }
                 let request = BootRequest {
-                    target,
-                    enabled,
-                    mode: self.bmc.boot().mode,
-                    boot_mac: Some(*mac),
-                    media: None,
+                    interfaces: linked,
                     http_boot_uri: self.bmc.boot().http_boot_uri.clone(),
+                    ..self.boot_request(target, enabled)
                 };
-                return self.resolve(now, request, out);
+                return self.resolve(now, request, next, out);
             }
             BootTarget::BiosSetup | BootTarget::Utilities | BootTarget::Diags | BootTarget::UefiShell => {
                 self.bmc.record(now, LogEvent::Booting(target));
@@ -198,48 +229,58 @@ impl Node {
             | BootTarget::SDCard
             | BootTarget::RemoteDrive
             | BootTarget::UefiBootNext
-            | BootTarget::Recovery => return self.boot_failed(now, "there is no such device".into()),
+            | BootTarget::Recovery => {
+                return self.boot_failed(now, "there is no such device".into(), next, out);
+            }
         };
-        let profile = Arc::clone(&self.kind);
-        match self.bmc.inserted(&profile.profile, types, now).cloned() {
-            Some(media) => {
-                let mode = self.bmc.boot().mode;
+        let kind = Arc::clone(&self.kind);
+        match self.bmc.inserted(&kind.profile, types, now) {
+            Some((media, verify_certificate)) => {
                 let request = BootRequest {
-                    target,
-                    enabled,
-                    mode,
-                    boot_mac: None,
-                    media: Some(media),
-                    http_boot_uri: None,
+                    media: Some(media.clone()),
+                    verify_certificate,
+                    ..self.boot_request(target, enabled)
                 };
-                self.resolve(now, request, out);
+                self.resolve(now, request, next, out);
             }
             // Firmware that finds the slot empty goes on with its boot order.
-            None => self.boot_disk(now, BootTarget::Hdd),
+            None => self.try_boot_order(now, next, out),
         }
     }
 
-    fn resolve(&mut self, now: SimInstant, request: BootRequest, out: &mut Effects) {
+    /// A request without what belongs to one kind of target only.
+    fn boot_request(&self, target: BootTarget, enabled: OverrideEnabled) -> BootRequest {
+        BootRequest {
+            target,
+            enabled,
+            mode: self.bmc.boot().mode,
+            interfaces: Box::default(),
+            media: None,
+            verify_certificate: false,
+            http_boot_uri: None,
+            http_root: self.kind.http_root.clone(),
+            system_id: self.identity.id,
+        }
+    }
+
+    fn resolve(
+        &mut self,
+        now: SimInstant,
+        request: BootRequest,
+        next: BootOrderPosition,
+        out: &mut Effects,
+    ) {
         self.bmc.record(now, LogEvent::Booting(request.target));
         self.host = Host::Resolving {
             target: request.target,
+            next,
         };
         out.push(self.epoch, Effect::ResolveBoot(Box::new(request)));
     }
 
-    fn boot_disk(&mut self, now: SimInstant, target: BootTarget) {
-        if self.disk.is_bootable() {
-            self.bmc.record(now, LogEvent::Booting(target));
-            self.load(now, System::Disk);
-        } else {
-            self.bmc.record(now, LogEvent::NoBootableDevice);
-            self.host = Host::NoBootDevice;
-        }
-    }
-
-    fn boot_failed(&mut self, now: SimInstant, why: Box<str>) {
+    fn boot_failed(&mut self, now: SimInstant, why: Box<str>, next: BootOrderPosition, out: &mut Effects) {
         self.bmc.record(now, LogEvent::BootFailed(why));
-        self.boot_disk(now, BootTarget::Hdd);
+        self.try_boot_order(now, next, out);
     }
 
     fn load(&mut self, now: SimInstant, system: System) {
@@ -252,11 +293,45 @@ impl Node {
         self.host = Host::Loading { until, system };
     }
 
-    fn run(&mut self, now: SimInstant, system: System) {
-        if let System::Agent(parameters) = &system {
-            self.agent = Some(Box::new(Agent::new(Arc::clone(parameters), now)));
+    fn run(&mut self, now: SimInstant, system: System, out: &mut Effects) {
+        match &system {
+            System::Agent(parameters) => {
+                self.agent = Some(Box::new(Agent::new(Arc::clone(parameters), now)));
+            }
+            System::Disk => self.start_os(out),
+            System::Live | System::Setup => {}
         }
         self.host = Host::Running(system);
+    }
+
+    // --- installed system -----------------------------------------------------------------------------------------
+
+    fn start_os(&mut self, out: &mut Effects) {
+        let stage = match self.disk.config_drive() {
+            Some(config_drive) => {
+                out.push(self.epoch, Effect::ReadConfigDrive(Arc::clone(config_drive)));
+                Stage::Reading
+            }
+            None => Stage::Up,
+        };
+        self.os = Some(Box::new(Os {
+            stage,
+            description: None,
+        }));
+    }
+
+    fn on_config_drive_read(&mut self, now: SimInstant, description: Arc<SystemDescription>) {
+        let latency = self.kind.timing.cloud_init.draw(self.draw("cloud-init"));
+        if let Some(os) = self.os.as_mut().filter(|os| os.stage == Stage::Reading) {
+            os.stage = Stage::Configuring { until: now + latency };
+            os.description = Some(description);
+        }
+    }
+
+    fn advance_os(&mut self) {
+        if let Some(os) = &mut self.os {
+            os.stage = Stage::Up;
+        }
     }
 
     // --- BMC ----------------------------------------------------------------------------------------------------
@@ -375,8 +450,10 @@ impl Node {
             Arc::clone(&self.kind),
             self.bmc.boot().mode,
         );
-        let boot_mac = self.agent.as_ref().and_then(|agent| agent.parameters.boot_mac);
-        let inventory = || inventory::inspection_data(&identity, &kind, mode, boot_mac);
+        let Some(parameters) = self.agent.as_ref().map(|agent| Arc::clone(&agent.parameters)) else {
+            return;
+        };
+        let inventory = || inventory::inspection_data(&identity, &kind, mode, &parameters);
         if let Some(Some(effect)) = self.with_agent(now, |agent, context| agent.due_call(context, inventory))
         {
             out.push(epoch, effect);
@@ -412,11 +489,24 @@ impl Node {
         let mut record = |kind, result| out.push(epoch, Effect::Record(Record::Call(kind, result)));
         match outcome {
             Outcome::Boot(result) => {
-                if matches!(self.host, Host::Resolving { .. }) {
+                if let Host::Resolving { target, next } = self.host {
                     self.touch();
-                    self.on_boot_resolved(now, result);
+                    let came = match &result {
+                        Ok(BootImage::Agent(_)) => BootResult::Agent,
+                        Ok(BootImage::LiveSystem) => BootResult::Live,
+                        Ok(BootImage::Disk) if self.disk.is_bootable() => BootResult::Disk,
+                        Ok(BootImage::Disk) | Err(_) => BootResult::Failed,
+                    };
+                    out.push(epoch, Effect::Record(Record::Boot(target, came)));
+                    self.on_boot_resolved(now, result, next, out);
                 }
             }
+            Outcome::ConfigDriveFetched { command, url, result } => {
+                if let Some(agent) = &mut self.agent {
+                    agent.on_config_drive(command, &url, result);
+                }
+            }
+            Outcome::ConfigDriveRead(description) => self.on_config_drive_read(now, description),
             Outcome::Inspected(result) => {
                 record(
                     CallKind::Inspect,
@@ -442,11 +532,20 @@ impl Node {
         }
     }
 
-    fn on_boot_resolved(&mut self, now: SimInstant, result: Result<BootImage, BootFailure>) {
+    fn on_boot_resolved(
+        &mut self,
+        now: SimInstant,
+        result: Result<BootImage, BootFailure>,
+        next: BootOrderPosition,
+        out: &mut Effects,
+    ) {
         match result {
             Ok(BootImage::Agent(parameters)) => self.load(now, System::Agent(parameters)),
             Ok(BootImage::LiveSystem) => self.load(now, System::Live),
-            Err(BootFailure(why)) => self.boot_failed(now, why),
+            // The network's boot server sends the firmware to its disk: iPXE's `sanboot` without a target.
+            Ok(BootImage::Disk) if self.disk.is_bootable() => self.load(now, System::Disk),
+            Ok(BootImage::Disk) => self.boot_failed(now, "told to boot a disk that is blank".into(), next, out),
+            Err(BootFailure(why)) => self.boot_failed(now, why, next, out),
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::messages::{Apply, Failure, Look};
 use super::node::{NodeActor, Services};
 use crate::node::bmc::PowerState;
+use crate::node::os::description::SystemDescription;
 use crate::node::phase::Phase;
 use crate::node::{Event, Identity, Kind, Node, Refused, Reply};
 use crate::ports::{Recorder, ShellEvent};
@@ -146,6 +147,12 @@ impl NodeRef {
     #[must_use]
     pub fn phase(&self) -> Phase {
         Phase::from_index(self.phase.load(Ordering::Acquire)).unwrap_or(Phase::Off)
+    }
+
+    /// What the config drive made of the installed system that runs, as last committed.
+    #[must_use]
+    pub fn system(&self) -> Option<Arc<SystemDescription>> {
+        self.node().os()?.description().cloned()
     }
 
     pub(super) fn publish(&self, power: PowerState, phase: Phase) {

@@ -14,7 +14,7 @@ use crate::node::agent::AgentReply;
 use crate::node::effect::{Effect, Issued, Outcome};
 use crate::node::phase::Phase;
 use crate::node::{Effects, Event, Node, Refused, Reply, invariant};
-use crate::ports::{BootMedia, Ironic, Recorder, ShellEvent};
+use crate::ports::{BootMedia, ConfigDrives, Ironic, Recorder, ShellEvent};
 use crate::time::{Clock, SimInstant};
 use crate::wire::agent::CommandStatus;
 
@@ -31,6 +31,8 @@ pub struct Services {
     pub ironic: Arc<dyn Ironic>,
     /// Boot media.
     pub boot_media: Arc<dyn BootMedia>,
+    /// Config drives.
+    pub config_drives: Arc<dyn ConfigDrives>,
     /// Counters and logs.
     pub recorder: Arc<dyn Recorder>,
 }
@@ -152,6 +154,22 @@ impl NodeActor {
         let outcome: crate::ports::LocalFuture<Outcome> = match effect {
             Effect::Record(_) => return,
             Effect::Ironic(request) => self.services().ironic.call(id, *request),
+            Effect::FetchConfigDrive {
+                command,
+                url,
+                parameters,
+            } => {
+                let drives = &self.services().config_drives;
+                let fetched = drives.fetch(id, Arc::clone(&url), parameters);
+                Box::pin(async move {
+                    let result = fetched.await;
+                    Outcome::ConfigDriveFetched { command, url, result }
+                })
+            }
+            Effect::ReadConfigDrive(config_drive) => {
+                let read = self.services().config_drives.read(id, config_drive);
+                Box::pin(async move { Outcome::ConfigDriveRead(read.await) })
+            }
             Effect::ResolveBoot(request) => {
                 let resolved = self.services().boot_media.resolve(id, *request);
                 Box::pin(async move { Outcome::Boot(resolved.await) })

@@ -14,7 +14,7 @@ use crate::node::phase::Phase;
 use crate::node::{Event, Kind, Refused, Reply};
 use crate::ports::ShellEvent;
 use crate::seed::Seed;
-use crate::testkit::{AgentMedia, HandClock, KindIronic, Notes, identity, kind};
+use crate::testkit::{AgentMedia, HandClock, KindIronic, Notes, PlainDrives, identity, kind};
 use crate::timing::{Latency, Timing};
 use crate::wire::agent::CommandStatus;
 
@@ -36,6 +36,7 @@ impl World {
             clock: clock.clone(),
             ironic: ironic.clone(),
             boot_media: Arc::new(AgentMedia),
+            config_drives: Arc::new(PlainDrives),
             recorder: notes.clone(),
         });
         let permits = Arc::new(Permits::new(100, 4, notes.clone()));

@@ -10,9 +10,12 @@ use uuid::Uuid;
 use super::rig::{LookupAnswer, Rig};
 use crate::ids::NodeId;
 use crate::node::bmc::PowerState;
-use crate::node::effect::{BootFailure, BootImage, BootRequest, IronicCall, IronicRequest, Outcome, Record};
+use crate::node::effect::{
+    AgentParameters, BootFailure, BootImage, BootRequest, FetchFailure, IronicCall, IronicRequest, Outcome, Record,
+};
+use crate::node::os::description::SystemDescription;
 use crate::node::phase::Phase;
-use crate::ports::{BootMedia, Ironic, LocalFuture, Recorder, ShellEvent};
+use crate::ports::{BootMedia, ConfigDrives, Ironic, LocalFuture, Recorder, ShellEvent};
 use crate::time::{Clock, SimInstant};
 use crate::wire::agent::ApiVersion;
 
@@ -103,8 +106,26 @@ pub struct AgentMedia;
 impl BootMedia for AgentMedia {
     fn resolve(&self, _: NodeId, request: BootRequest) -> LocalFuture<Result<BootImage, BootFailure>> {
         let mut parameters = (*Rig::parameters(true)).clone();
-        parameters.boot_mac = request.boot_mac;
+        parameters.boot_mac = request.boot_mac();
         Box::pin(async move { Ok(BootImage::Agent(Arc::new(parameters))) })
+    }
+}
+
+/// Config drives that all say the same.
+pub struct PlainDrives;
+
+impl ConfigDrives for PlainDrives {
+    fn fetch(
+        &self,
+        _: NodeId,
+        _: Arc<str>,
+        _: Arc<AgentParameters>,
+    ) -> LocalFuture<Result<Arc<str>, FetchFailure>> {
+        Box::pin(async { Ok("ZHJpdmU=".into()) })
+    }
+
+    fn read(&self, _: NodeId, _: Arc<str>) -> LocalFuture<Arc<SystemDescription>> {
+        Box::pin(async { Rig::description("host") })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::node::agent::command::Operation;
 use crate::node::agent::{AgentReply, AgentRequest, AgentSettings};
 use crate::node::bmc::{BmcCommand, BootPatch, BootTarget, OverrideEnabled, ResetType, Secret};
 use crate::node::effect::{AgentParameters, BootImage, CallError, IronicCall, Outcome};
+use crate::node::os::description::SystemDescription;
 use crate::node::profile::HardwareProfile;
 use crate::node::{Effect, Effects, Event, Identity, Kind, Node, Refused, Reply, invariant};
 use crate::seed::Seed;
@@ -33,7 +34,10 @@ pub fn identity(name: &str) -> Arc<Identity> {
 #[must_use]
 pub fn kind(timing: Timing) -> Arc<Kind> {
     Arc::new(Kind {
-        profile: Arc::new(HardwareProfile::default()),
+        profile: Arc::new(HardwareProfile {
+            boot_order: vec![BootTarget::Hdd],
+            ..HardwareProfile::default()
+        }),
         timing,
         speed: 1.0,
         agent: AgentSettings {
@@ -43,6 +47,7 @@ pub fn kind(timing: Timing) -> Arc<Kind> {
             command_history: 4,
             bmc_address: None,
         },
+        http_root: None,
     })
 }
 
@@ -72,6 +77,18 @@ impl Rig {
         let node = Node::new(identity("rig"), kind(timing), Seed::root(7));
         Self {
             node,
+            now: SimInstant::START,
+            pending: Vec::new(),
+        }
+    }
+
+    /// A node that is off and has this boot order.
+    #[must_use]
+    pub fn with_boot_order(timing: Timing, order: &[BootTarget]) -> Self {
+        let mut kind = Arc::unwrap_or_clone(kind(timing));
+        Arc::make_mut(&mut kind.profile).boot_order = order.to_vec();
+        Self {
+            node: Node::new(identity("rig"), Arc::new(kind), Seed::root(7)),
             now: SimInstant::START,
             pending: Vec::new(),
         }
@@ -206,6 +223,15 @@ impl Rig {
             "config": {"heartbeat_timeout": 300, "agent_token": token},
         });
         serde_json::from_value(body).expect("a valid answer")
+    }
+
+    /// What a config drive made of a system: its host name and nothing else.
+    #[must_use]
+    pub fn description(hostname: &str) -> Arc<SystemDescription> {
+        Arc::new(SystemDescription {
+            hostname: Some(hostname.into()),
+            ..SystemDescription::bare("no kubeadm")
+        })
     }
 
     /// An accepted inspection.

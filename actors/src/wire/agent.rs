@@ -75,8 +75,9 @@ pub struct InspectionData {
     pub boot_interface: Option<MacAddress>,
     /// How the data came about.
     pub configuration: InspectionConfiguration,
-    /// Base64 of a gzipped tar archive.
-    pub logs: String,
+    /// Base64 of a gzipped tar archive, if logs were collected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logs: Option<String>,
     /// What went wrong; Ironic fails the inspection if it is not empty.
     pub error: Option<String>,
 }

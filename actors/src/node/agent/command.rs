@@ -13,7 +13,7 @@ use super::{Aftermath, Agent, AgentError, Running};
 use crate::ids::CommandId;
 use crate::node::Node;
 use crate::node::bmc::Secret;
-use crate::node::effect::{Effect, Record};
+use crate::node::effect::{Effect, FetchFailure, Record};
 use crate::time::SimInstant;
 use crate::wire::agent::{CommandResult, CommandStatus};
 
@@ -218,6 +218,7 @@ impl Agent {
                 id,
                 name,
                 finish_at,
+                fetching: planned.ending.config_drive_url().is_some(),
                 ending: planned.ending,
             }));
         } else {
@@ -233,7 +234,9 @@ impl Agent {
 
     /// Ends the running command if its time has come.
     pub(in crate::node) fn finish_due(&mut self, context: &Context<'_>) -> Option<(Aftermath, Effect)> {
-        let running = self.running.take_if(|running| running.finish_at <= context.now)?;
+        let running = self
+            .running
+            .take_if(|running| running.finish_at <= context.now && !running.fetching)?;
         let Running { id, name, ending, .. } = Arc::unwrap_or_clone(running);
         let result = self.commands.iter_mut().rev().find(|result| result.id == id)?;
         let result = Arc::make_mut(result);
@@ -241,6 +244,32 @@ impl Agent {
         let record = Effect::Record(Record::Command(name, result.command_status));
         self.force_heartbeat(context);
         Some((aftermath, record))
+    }
+}
+
+impl Agent {
+    /// What the running command has to fetch before it can end.
+    fn wanted(&self) -> Option<Effect> {
+        let running = self.running.as_ref().filter(|running| running.fetching)?;
+        Some(Effect::FetchConfigDrive {
+            command: running.id,
+            url: running.ending.config_drive_url()?,
+            parameters: Arc::clone(&self.parameters),
+        })
+    }
+
+    /// The config drive of a command came, or did not.
+    pub(in crate::node) fn on_config_drive(
+        &mut self,
+        command: CommandId,
+        url: &str,
+        result: Result<Arc<str>, FetchFailure>,
+    ) {
+        if let Some(running) = self.running.as_mut().filter(|running| running.id == command) {
+            let running = Arc::make_mut(running);
+            running.ending.config_drive_fetched(url, result);
+            running.fetching = false;
+        }
     }
 }
 
@@ -292,6 +321,10 @@ impl Node {
             return Err(crate::node::Refused::NoAgent);
         };
         let (result, aftermath) = agent.begin(now, id, name, planned, history);
+        let wanted = agent.wanted();
+        if let Some(fetch) = wanted {
+            out.push(self.epoch(), fetch);
+        }
         if !name.is_async() {
             out.push(
                 self.epoch(),

@@ -55,6 +55,16 @@ pub(super) fn config_drive_of_node(node: Option<&Value>) -> Option<Arc<str>> {
     )
 }
 
+/// Whether a config drive is given by the URL that it is to be fetched from (ironic-python-agent:
+/// `partition_utils.py`, `_is_http_url`).
+pub(super) fn is_url(config_drive: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| {
+        config_drive
+            .get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    })
+}
+
 /// A text is kept as it is. An object is what the user gave; it is kept as JSON.
 fn given(value: Option<&Value>) -> Option<Arc<str>> {
     match value? {

@@ -3,6 +3,7 @@
 use super::logs;
 use crate::ids::MacAddress;
 use crate::node::bmc::BootMode;
+use crate::node::effect::AgentParameters;
 use crate::node::profile::{DiskProfile, HardwareProfile, Transport};
 use crate::node::{Identity, Kind};
 use crate::wire::agent::{
@@ -12,6 +13,8 @@ use crate::wire::agent::{
 
 /// The smallest disk that the agent installs on (ironic-python-agent `utils.guess_root_disk`).
 const SMALLEST_ROOT_DISK: u64 = 4 * 1024 * 1024 * 1024;
+/// Collectors of an inspection whose boot parameters name none (ironic-python-agent `inspector.py`).
+const USUAL_COLLECTORS: &str = "default,logs";
 /// LLDP types (IEEE 802.1AB, table 8-1).
 const LLDP_CHASSIS_ID: u8 = 1;
 const LLDP_PORT_ID: u8 = 2;
@@ -55,11 +58,11 @@ pub fn inventory(
     identity: &Identity,
     kind: &Kind,
     mode: BootMode,
-    boot_mac: Option<MacAddress>,
+    parameters: &AgentParameters,
 ) -> Inventory {
     let profile = &*kind.profile;
     Inventory {
-        interfaces: interfaces(identity, profile),
+        interfaces: interfaces(identity, profile, parameters.collect_lldp),
         cpu: Cpu {
             model_name: profile.cpu.model.to_string(),
             frequency: format!("{}.0000", profile.cpu.frequency_mhz),
@@ -96,7 +99,7 @@ pub fn inventory(
                 BootMode::Legacy => "bios".to_owned(),
                 BootMode::Uefi => "uefi".to_owned(),
             },
-            pxe_interface: boot_mac,
+            pxe_interface: parameters.boot_mac,
         },
         hostname: identity.name.to_string(),
     }
@@ -108,9 +111,18 @@ pub fn inspection_data(
     identity: &Identity,
     kind: &Kind,
     mode: BootMode,
-    boot_mac: Option<MacAddress>,
+    parameters: &AgentParameters,
 ) -> InspectionData {
-    let inventory = inventory(identity, kind, mode, boot_mac);
+    let collectors: Vec<String> = parameters
+        .collectors
+        .as_deref()
+        .unwrap_or(USUAL_COLLECTORS)
+        .split(',')
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect();
+    let with_logs = collectors.iter().any(|name| name == "logs");
+    let inventory = inventory(identity, kind, mode, parameters);
     let root_disk = inventory
         .disks
         .iter()
@@ -120,20 +132,20 @@ pub fn inspection_data(
     InspectionData {
         inventory,
         root_disk,
-        boot_interface: boot_mac,
+        boot_interface: parameters.boot_mac,
         configuration: InspectionConfiguration {
-            collectors: vec!["default".to_owned(), "logs".to_owned()],
+            collectors,
             managers: vec![HardwareManager {
                 name: kind.profile.steps.manager_key.to_string(),
                 version: kind.profile.steps.manager_version.to_string(),
             }],
         },
-        logs: logs::archive(identity.id, &[]),
+        logs: with_logs.then(|| logs::archive(identity.id, &[])),
         error: None,
     }
 }
 
-fn interfaces(identity: &Identity, profile: &HardwareProfile) -> Vec<Interface> {
+fn interfaces(identity: &Identity, profile: &HardwareProfile, collect_lldp: bool) -> Vec<Interface> {
     let describe =
         |(index, (mac, nic)): (usize, (&MacAddress, &crate::node::profile::NicProfile))| Interface {
             name: nic.name.to_string(),
@@ -143,7 +155,7 @@ fn interfaces(identity: &Identity, profile: &HardwareProfile) -> Vec<Interface> 
                 .carrier
                 .then(|| format!("{}%{}", ipv6_address(*mac), nic.name)),
             has_carrier: nic.carrier,
-            lldp: nic.carrier.then(|| lldp(identity, index)),
+            lldp: (nic.carrier && collect_lldp).then(|| lldp(identity, index)),
             vendor: nic.vendor.to_string(),
             product: nic.product.to_string(),
             client_id: None,

@@ -66,6 +66,8 @@ pub(super) struct Running {
     pub(super) name: CommandName,
     pub(super) finish_at: SimInstant,
     pub(super) ending: plan::Ending,
+    /// The config drive is still being fetched from its URL.
+    pub(super) fetching: bool,
 }
 
 /// What ending a command does to the rest of the node.
@@ -83,15 +85,15 @@ impl Agent {
         };
         let mut agent = Self {
             token: parameters.token.clone(),
-            parameters,
             started_at: now,
             inspection,
             link: Link::Idle,
             url_index: 0,
-            newest_version: None,
+            newest_version: parameters.newest_version,
             node_uuid: None,
             heartbeat_timeout: Duration::from_secs(300),
             serving: true,
+            parameters,
             commands: VecDeque::new(),
             running: None,
         };
@@ -122,7 +124,11 @@ impl Agent {
     /// When the agent next has something to do by itself.
     #[must_use]
     pub fn next_deadline(&self) -> Option<SimInstant> {
-        let command = self.running.as_ref().map(|running| running.finish_at);
+        let command = self
+            .running
+            .as_ref()
+            .filter(|running| !running.fetching)
+            .map(|running| running.finish_at);
         [command, self.inspection.deadline(), self.link.deadline()]
             .into_iter()
             .flatten()

@@ -1,5 +1,6 @@
 //! What each command does: computed when the command is taken, applied when its time is over.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -8,6 +9,7 @@ use super::command::CommandName;
 use super::{AgentError, image, inventory, logs};
 use crate::node::Node;
 use crate::node::disk::DiskChange;
+use crate::node::effect::FetchFailure;
 use crate::node::profile::{Step, Steps};
 use crate::wire::agent::CommandError;
 
@@ -50,6 +52,43 @@ pub(in crate::node) enum Change {
 }
 
 impl Ending {
+    /// The URL of the config drive that the command has to fetch first.
+    pub(super) fn config_drive_url(&self) -> Option<Arc<str>> {
+        let Self::Succeeded { changes, .. } = self else {
+            return None;
+        };
+        changes.iter().find_map(|change| match change {
+            Change::Disk(DiskChange::Write {
+                config_drive: Some(given),
+                ..
+            }) if image::is_url(given) => Some(Arc::clone(given)),
+            Change::Disk(_) | Change::PowerOff | Change::Reboot | Change::FallSilent => None,
+        })
+    }
+
+    /// The fetch ended: its content takes the place of the URL, or the command fails.
+    pub(super) fn config_drive_fetched(&mut self, url: &str, fetched: Result<Arc<str>, FetchFailure>) {
+        let Self::Succeeded { changes, .. } = self else {
+            return;
+        };
+        match fetched {
+            Ok(content) => {
+                for change in changes {
+                    if let Change::Disk(DiskChange::Write { config_drive, .. }) = change
+                        && config_drive.as_deref() == Some(url)
+                    {
+                        *config_drive = Some(Arc::clone(&content));
+                    }
+                }
+            }
+            // ironic-python-agent: partition_utils.py, get_configdrive.
+            Err(FetchFailure(why)) => {
+                let details = format!("Failed to create config drive: cannot download {url}: {why}");
+                *self = Self::Failed(failure("InstanceDeployFailure", "Failed to deploy instance", details));
+            }
+        }
+    }
+
     fn plain(result: Option<Value>) -> Self {
         Self::Succeeded {
             result,
@@ -159,9 +198,10 @@ pub(in crate::node) fn plan(
         }
         CommandName::Lockdown => Ending::changing(None, Change::FallSilent),
         CommandName::GetHardwareInfo => {
-            let boot_mac = node.agent().and_then(|agent| agent.parameters.boot_mac);
-            let hardware =
-                inventory::inventory(node.identity(), node.kind(), node.bmc().boot().mode, boot_mac);
+            let hardware = node.agent().map(|agent| {
+                let mode = node.bmc().boot().mode;
+                inventory::inventory(node.identity(), node.kind(), mode, &agent.parameters)
+            });
             Ending::plain(serde_json::to_value(hardware).ok())
         }
         CommandName::SetNodeInfo => {

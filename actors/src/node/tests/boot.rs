@@ -36,7 +36,7 @@ fn a_once_override_serves_one_boot() {
     let mut rig = Rig::new(Timing::instant());
     boot_to_request(&mut rig, BootTarget::Pxe, OverrideEnabled::Once);
     assert!(matches!(&rig.pending[..], [(_, Effect::ResolveBoot(request))]
-        if request.target == BootTarget::Pxe && request.boot_mac.is_some()));
+        if request.target == BootTarget::Pxe && request.boot_mac().is_some()));
     assert_eq!(rig.node.bmc().boot().enabled, OverrideEnabled::Disabled);
     rig.reset(ResetType::ForceRestart);
     assert_eq!(
@@ -123,6 +123,30 @@ fn a_failed_boot_is_logged_and_falls_through_to_the_disk() {
         "{events:?}"
     );
     assert_eq!(events.last(), Some(&LogEvent::NoBootableDevice));
+}
+
+#[test]
+fn the_boot_order_is_tried_from_its_start_after_an_override() {
+    let order = [BootTarget::Hdd, BootTarget::Cd, BootTarget::Pxe, BootTarget::UefiHttp];
+    let mut rig = Rig::with_boot_order(Timing::instant(), &order);
+    boot_to_request(&mut rig, BootTarget::UefiHttp, OverrideEnabled::Once);
+    let fail = |rig: &mut Rig| {
+        rig.answer(Outcome::Boot(Err(BootFailure("no answer".into()))))
+            .unwrap();
+    };
+    let asked = |rig: &Rig| match rig.pending.first() {
+        Some((_, Effect::ResolveBoot(request))) => (request.target, request.enabled),
+        other => panic!("a boot request, not {other:?}"),
+    };
+    assert_eq!(asked(&rig), (BootTarget::UefiHttp, OverrideEnabled::Once));
+    fail(&mut rig);
+    // The disk is blank and the slot empty, so neither is read.
+    assert_eq!(asked(&rig), (BootTarget::Pxe, OverrideEnabled::Disabled));
+    fail(&mut rig);
+    assert_eq!(asked(&rig), (BootTarget::UefiHttp, OverrideEnabled::Disabled));
+    fail(&mut rig);
+    assert_eq!(*rig.node.host(), Host::NoBootDevice);
+    assert_eq!(rig.node.boot_progress(), BootProgress::SystemHardwareInitializationComplete);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod agent_commands;
 mod boot;
 mod link;
+mod os;
 mod properties;
 mod reset;
 

@@ -9,7 +9,7 @@ use crate::node::agent::command::Operation;
 use crate::node::bmc::{
     BmcCommand, BootPatch, Media, OverrideEnabled, PowerState, ResetType, Secret, TransferMethod,
 };
-use crate::node::effect::{BootFailure, BootImage, CallError, Effect, IronicCall, Outcome};
+use crate::node::effect::{BootFailure, BootImage, CallError, Effect, FetchFailure, IronicCall, Outcome};
 use crate::node::firmware::{Host, System};
 use crate::node::{Event, Refused};
 use crate::testkit::{Action, LookupAnswer, Rig, action};
@@ -33,6 +33,15 @@ fn outcome(effect: &Effect, error: Option<CallError>) -> Outcome {
             }
             IronicCall::Heartbeat { .. } => Outcome::Beat(failed),
         },
+        Effect::FetchConfigDrive { command, url, .. } => Outcome::ConfigDriveFetched {
+            command: *command,
+            url: url.clone(),
+            result: match error {
+                None => Ok("ZHJpdmU=".into()),
+                Some(error) => Err(FetchFailure(error.to_string().into())),
+            },
+        },
+        Effect::ReadConfigDrive(_) => Outcome::ConfigDriveRead(Rig::description("host")),
         Effect::Record(_) => unreachable!("the rig keeps no records"),
     }
 }
@@ -83,8 +92,10 @@ fn act(rig: &mut Rig, action: Action) {
         Action::AnswerNewest(error) => answer(rig, rig.pending.len().saturating_sub(1), error),
         Action::Command(name) => {
             let image = json!({"id": "i", "urls": ["http://images/i"]});
+            // A config drive by its URL has to be fetched within the step.
+            let args = json!({"image_info": image, "configdrive": "http://drives/1"});
             let params = json!({
-                "step": {"interface": "deploy", "step": "write_image", "args": {"image_info": image}},
+                "step": {"interface": "deploy", "step": "write_image", "args": args},
                 "rescue_password": "x",
             });
             // Refusals are as good as anything here; the invariants are checked either way.

@@ -1,0 +1,64 @@
+//! The installed system from its kernel's start: cloud-init reads the config drive, carries out what it says, and the
+//! system is up.
+
+use std::sync::Arc;
+
+use super::description::SystemDescription;
+use super::intent::Intent;
+use crate::time::SimInstant;
+
+/// The installed system while it runs. It lives from the end of the boot until power or boot change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Os {
+    pub(in crate::node) stage: Stage,
+    pub(in crate::node) description: Option<Arc<SystemDescription>>,
+}
+
+/// How far the installed system has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// cloud-init reads the config drive.
+    Reading,
+    /// cloud-init carries out what it read.
+    Configuring {
+        /// When it has ended.
+        until: SimInstant,
+    },
+    /// Up.
+    Up,
+}
+
+impl Os {
+    /// How far it has come.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// What the config drive made of the system. `None`: there is none, or it is still being read.
+    #[must_use]
+    pub fn description(&self) -> Option<&Arc<SystemDescription>> {
+        self.description.as_ref()
+    }
+
+    /// Host name, once it is set.
+    #[must_use]
+    pub fn hostname(&self) -> Option<&str> {
+        self.description.as_ref()?.hostname.as_deref()
+    }
+
+    /// What the system is for, once that is known.
+    #[must_use]
+    pub fn intent(&self) -> Option<&Intent> {
+        Some(&self.description.as_ref()?.intent)
+    }
+
+    /// When the present stage ends.
+    #[must_use]
+    pub fn deadline(&self) -> Option<SimInstant> {
+        match self.stage {
+            Stage::Configuring { until } => Some(until),
+            Stage::Reading | Stage::Up => None,
+        }
+    }
+}
