@@ -385,7 +385,7 @@ async fn start_fleet(
                 macs: node.macs.clone(),
                 labels: Arc::clone(&node.labels),
             }),
-            kind: kinds.of(&node.profile),
+            kind: kinds.of(&node.profile, node.http_root.as_ref()),
             power_on: node.power_on,
         })
         .collect();
@@ -396,7 +396,7 @@ async fn start_fleet(
     Ok(Fleet::start(plan, seed, starts, services, permits).await)
 }
 
-/// One [`Kind`] a hardware profile, shared by all its nodes.
+/// One [`Kind`] a hardware profile and network, shared by all its nodes.
 struct Kinds<'a> {
     settings: &'a Settings,
     agent: AgentSettings,
@@ -404,13 +404,13 @@ struct Kinds<'a> {
 }
 
 impl Kinds<'_> {
-    fn of(&mut self, profile: &Arc<HardwareProfile>) -> Arc<Kind> {
+    fn of(&mut self, profile: &Arc<HardwareProfile>, http_root: Option<&Arc<str>>) -> Arc<Kind> {
         // Neighbours in the settings are mostly of one kind, so the newest is looked at first.
         if let Some(kind) = self
             .known
             .iter()
             .rev()
-            .find(|kind| Arc::ptr_eq(&kind.profile, profile))
+            .find(|kind| Arc::ptr_eq(&kind.profile, profile) && kind.http_root.as_ref() == http_root)
         {
             return Arc::clone(kind);
         }
@@ -419,6 +419,7 @@ impl Kinds<'_> {
             timing: self.settings.timing.clone(),
             speed: self.settings.speed,
             agent: self.agent.clone(),
+            http_root: http_root.cloned(),
         });
         self.known.push(Arc::clone(&kind));
         kind

@@ -1,7 +1,6 @@
 //! Calls to Ironic, for all nodes of the process.
 //!
-//! They run on a thread of their own: connections of a pool live on the runtime that opened them, and the nodes
-//! have one runtime a thread. A node's future only waits for the result; dropping it cancels the call.
+//! They run on a thread of their own; dropping a call's future cancels it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +10,11 @@ use metalsim_actors::node::effect::{CallError, IronicRequest, Outcome};
 use metalsim_actors::ports::{Ironic, LocalFuture};
 use metalsim_actors::seed::Seed;
 use metalsim_actors::time::Clock;
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
+use super::background::Background;
 use super::endpoints::Endpoints;
-use super::trust::Clients;
+use super::trust::{ClientOptions, Clients, Trust};
 use super::wire;
 use crate::observer::CallObserver;
 
@@ -34,8 +33,7 @@ pub struct CallLimits {
 
 /// The nodes' way to Ironic.
 pub struct IronicClient {
-    /// `None` only while it is being dropped.
-    runtime: Option<Runtime>,
+    background: Background,
     shared: Arc<Shared>,
 }
 
@@ -58,54 +56,33 @@ impl IronicClient {
         clock: Arc<dyn Clock>,
         observer: Arc<dyn CallObserver>,
     ) -> std::io::Result<Self> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("ironic")
-            .enable_all()
-            .build()?;
+        let background = Background::start("ironic")?;
         let shared = Arc::new(Shared {
-            clients: Clients::new(limits.timeout, limits.max_in_flight),
+            clients: Clients::new(ClientOptions {
+                timeout: limits.timeout,
+                idle: limits.max_in_flight,
+                redirects: 0,
+            }),
             endpoints: Endpoints::new(limits.max_in_flight),
             observer,
             clock,
             jitter: seed.child("ironic-jitter"),
         });
-        Ok(Self {
-            runtime: Some(runtime),
-            shared,
-        })
-    }
-}
-
-impl Drop for IronicClient {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // Waiting for calls that hang is not possible here, and nobody waits for their results any more.
-            runtime.shutdown_background();
-        }
+        Ok(Self { background, shared })
     }
 }
 
 impl Ironic for IronicClient {
     fn call(&self, node: NodeId, request: IronicRequest) -> LocalFuture<Outcome> {
         let kind = wire::kind(&request.call);
-        let (mut result, waiting) = oneshot::channel();
-        if let Some(runtime) = &self.runtime {
-            let shared = Arc::clone(&self.shared);
-            runtime.spawn(async move {
-                // A node that lost its power does not go on calling.
-                let outcome = tokio::select! {
-                    outcome = shared.call(node, request) => outcome,
-                    () = result.closed() => return,
-                };
-                drop(result.send(outcome));
-            });
-        }
+        let shared = Arc::clone(&self.shared);
+        let called = self
+            .background
+            .run(async move { shared.call(node, request).await });
         Box::pin(async move {
-            // The sender is gone if the task panicked or the process stops.
-            waiting
+            called
                 .await
-                .unwrap_or_else(|_| wire::failed(kind, CallError::Connection))
+                .unwrap_or_else(|| wire::failed(kind, CallError::Connection))
         })
     }
 }
@@ -123,7 +100,7 @@ impl Shared {
             tracing::warn!(%node, ?kind, "not an HTTP URL");
             return no_connection();
         };
-        let Some(client) = self.clients.get(&parameters) else {
+        let Some(client) = self.clients.get(&Trust::of(&parameters)) else {
             return no_connection();
         };
         let turns = self.endpoints.turns(&wire::endpoint(&url));

@@ -12,16 +12,26 @@ use reqwest::{Certificate, Client, redirect};
 const MOST_CLIENTS: usize = 16;
 
 /// Which servers are trusted.
-#[derive(Clone, Debug)]
-struct Trust {
-    insecure: bool,
-    ca_pem: Option<Arc<str>>,
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trust {
+    /// All of them.
+    pub(super) insecure: bool,
+    /// Certificates to trust besides the system's, as PEM.
+    pub(super) ca_pem: Option<Arc<str>>,
 }
 
 impl Trust {
-    fn is(&self, parameters: &AgentParameters) -> bool {
-        self.insecure == parameters.insecure
-            && match (&self.ca_pem, &parameters.ca_pem) {
+    /// Whom an agent trusts that was booted with `parameters`.
+    pub(super) fn of(parameters: &AgentParameters) -> Self {
+        Self {
+            insecure: parameters.insecure,
+            ca_pem: parameters.ca_pem.clone(),
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.insecure == other.insecure
+            && match (&self.ca_pem, &other.ca_pem) {
                 (None, None) => true,
                 (Some(own), Some(other)) => Arc::ptr_eq(own, other) || own == other,
                 (Some(_), None) | (None, Some(_)) => false,
@@ -29,27 +39,36 @@ impl Trust {
     }
 }
 
+/// How clients behave.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClientOptions {
+    /// Bounds a call as a whole; real time.
+    pub(super) timeout: Duration,
+    /// Connections to a host that are kept for the next call.
+    pub(super) idle: usize,
+    /// Redirects that are followed.
+    pub(super) redirects: usize,
+}
+
 /// Clients by trust, the most recently used last.
 pub(super) struct Clients {
-    timeout: Duration,
-    idle: usize,
+    options: ClientOptions,
     known: Mutex<VecDeque<(Trust, Client)>>,
 }
 
 impl Clients {
-    /// `timeout` bounds a call as a whole; `idle` connections to a host are kept for the next call.
-    pub(super) fn new(timeout: Duration, idle: usize) -> Self {
+    /// No clients yet.
+    pub(super) fn new(options: ClientOptions) -> Self {
         Self {
-            timeout,
-            idle,
+            options,
             known: Mutex::default(),
         }
     }
 
-    /// The client for a node that was booted with `parameters`; `None` if their certificates are unusable.
-    pub(super) fn get(&self, parameters: &AgentParameters) -> Option<Client> {
+    /// The client that trusts like this; `None` if the certificates are unusable.
+    pub(super) fn get(&self, wanted: &Trust) -> Option<Client> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(position) = known.iter().rposition(|(trust, _)| trust.is(parameters)) {
+        if let Some(position) = known.iter().rposition(|(trust, _)| trust.is(wanted)) {
             if position + 1 < known.len()
                 && let Some(found) = known.remove(position)
             {
@@ -57,15 +76,11 @@ impl Clients {
             }
             return known.back().map(|(_, client)| client.clone());
         }
-        let trust = Trust {
-            insecure: parameters.insecure,
-            ca_pem: parameters.ca_pem.clone(),
-        };
-        let client = self.build(&trust)?;
+        let client = self.build(wanted)?;
         if known.len() >= MOST_CLIENTS {
             known.pop_front();
         }
-        known.push_back((trust, client.clone()));
+        known.push_back((wanted.clone(), client.clone()));
         Some(client)
     }
 
@@ -78,19 +93,27 @@ impl Clients {
             None => Vec::new(),
             Some(Ok(certificates)) => certificates,
             Some(Err(error)) => {
-                tracing::warn!(%error, "the certificates given for Ironic are unusable");
+                tracing::warn!(%error, "the certificates given are unusable");
                 return None;
             }
         };
+        let ClientOptions {
+            timeout,
+            idle,
+            redirects,
+        } = self.options;
         let base = || {
             Client::builder()
                 .http1_only()
-                // The sockets of an agent go straight to Ironic, whatever this process's environment says.
+                // The sockets of a node go straight out, whatever this process's environment says.
                 .no_proxy()
-                .redirect(redirect::Policy::none())
-                .connect_timeout(self.timeout)
-                .timeout(self.timeout)
-                .pool_max_idle_per_host(self.idle)
+                .redirect(match redirects {
+                    0 => redirect::Policy::none(),
+                    most => redirect::Policy::limited(most),
+                })
+                .connect_timeout(timeout)
+                .timeout(timeout)
+                .pool_max_idle_per_host(idle)
                 // Below the keep-alive time of the servers that Ironic runs behind.
                 .pool_idle_timeout(Duration::from_secs(4))
         };
@@ -116,25 +139,29 @@ mod tests {
     #[test]
     fn clients_are_shared_by_trust_and_bounded() {
         drop(rustls::crypto::ring::default_provider().install_default());
-        let clients = Clients::new(Duration::from_secs(1), 1);
-        let parameters = AgentParameters::default();
-        assert!(clients.get(&parameters).is_some());
-        assert!(clients.get(&AgentParameters::default()).is_some());
-        let insecure = AgentParameters {
+        let clients = Clients::new(ClientOptions {
+            timeout: Duration::from_secs(1),
+            idle: 1,
+            redirects: 0,
+        });
+        let usual = Trust::default();
+        assert!(clients.get(&usual).is_some());
+        assert!(clients.get(&Trust::default()).is_some());
+        let insecure = Trust {
             insecure: true,
-            ..AgentParameters::default()
+            ..Trust::default()
         };
         assert!(clients.get(&insecure).is_some());
         assert_eq!(clients.known.lock().unwrap().len(), 2);
-        assert!(clients.get(&parameters).is_some());
+        assert!(clients.get(&usual).is_some());
         assert!(
             !clients.known.lock().unwrap().back().unwrap().0.insecure,
             "most recently used"
         );
         let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        let broken = AgentParameters {
+        let broken = Trust {
             ca_pem: Some(nonsense.into()),
-            ..AgentParameters::default()
+            ..Trust::default()
         };
         assert!(clients.get(&broken).is_none());
     }

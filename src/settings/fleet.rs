@@ -34,6 +34,8 @@ pub struct NodeSpec {
     pub profile: Arc<HardwareProfile>,
     /// Whether it is on when the simulation starts.
     pub power_on: bool,
+    /// Where its network's DHCP server sends it for its boot script; no slash at the end.
+    pub http_root: Option<Arc<str>>,
 }
 
 /// One entry of the fleet, checked.
@@ -45,6 +47,7 @@ pub(super) struct Part {
     pub(super) profile: Arc<HardwareProfile>,
     pub(super) labels: Arc<Labels>,
     pub(super) power_on: bool,
+    pub(super) http_root: Option<Arc<str>>,
 }
 
 /// The nodes of an entry.
@@ -80,6 +83,7 @@ pub(super) fn expand(parts: Vec<Part>) -> (Vec<NodeSpec>, Vec<(usize, String)>) 
             profile,
             labels,
             power_on,
+            http_root,
         } = part;
         match members {
             Members::Pattern {
@@ -98,6 +102,7 @@ pub(super) fn expand(parts: Vec<Part>) -> (Vec<NodeSpec>, Vec<(usize, String)>) 
                         labels: Arc::clone(&labels),
                         profile: Arc::clone(&profile),
                         power_on,
+                        http_root: http_root.clone(),
                     }
                 }));
             }
@@ -121,6 +126,7 @@ pub(super) fn expand(parts: Vec<Part>) -> (Vec<NodeSpec>, Vec<(usize, String)>) 
                         labels: Arc::clone(&labels),
                         profile,
                         power_on: node.power_on.unwrap_or(power_on),
+                        http_root: http_root.clone(),
                     }
                 }));
             }
@@ -280,6 +286,7 @@ mod tests {
             profile: Arc::default(),
             labels: Arc::default(),
             power_on: false,
+            http_root: None,
         }
     }
 

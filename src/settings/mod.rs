@@ -48,6 +48,8 @@ pub struct Settings {
     pub agent: Agent,
     /// How to reach Ironic when boot media don't say.
     pub ironic: Ironic,
+    /// How boot media are read.
+    pub boot: Boot,
     /// Image server; no addresses: off.
     pub images: Images,
     /// Control API.
@@ -161,6 +163,23 @@ pub struct Ironic {
     pub max_in_flight: usize,
     /// A call without an answer for this long has failed. Real time.
     pub request_timeout: Duration,
+}
+
+/// How boot media are read.
+#[derive(Clone, Debug)]
+pub struct Boot {
+    /// Read them at all; otherwise every ramdisk is taken for one with the agent.
+    pub fetch: bool,
+    /// Certificates to trust besides the system's, for image servers that are to be verified.
+    pub ca_file: Option<PathBuf>,
+    /// Most requests in flight to one endpoint.
+    pub max_in_flight: usize,
+    /// A request without a complete answer for this long has failed. Real time.
+    pub request_timeout: Duration,
+    /// Most bytes that one boot reads and keeps.
+    pub max_read: u64,
+    /// Most bytes that one boot skips on a server that serves no ranges.
+    pub max_skipped: u64,
 }
 
 /// Image server.

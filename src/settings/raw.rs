@@ -22,6 +22,7 @@ pub(super) struct Raw {
     pub(super) redfish: RawRedfish,
     pub(super) agent: RawAgent,
     pub(super) ironic: RawIronic,
+    pub(super) boot: RawBoot,
     pub(super) images: RawImages,
     pub(super) control: RawControl,
     pub(super) timing: RawTiming,
@@ -49,6 +50,7 @@ impl Default for Raw {
             redfish: RawRedfish::default(),
             agent: RawAgent::default(),
             ironic: RawIronic::default(),
+            boot: RawBoot::default(),
             images: RawImages::default(),
             control: RawControl::default(),
             timing: RawTiming::default(),
@@ -76,6 +78,8 @@ pub(super) struct RawFleet {
     pub(super) profile: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) power: Option<PowerValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) http_root: Option<HttpUrl>,
     pub(super) labels: BTreeMap<Box<str>, LabelValue>,
 }
 
@@ -171,6 +175,32 @@ impl Default for RawIronic {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawBoot {
+    pub(super) fetch: bool,
+    pub(super) http_root: Option<HttpUrl>,
+    pub(super) ca_file: Option<Box<str>>,
+    pub(super) max_in_flight: NonZeroUsize,
+    pub(super) request_timeout: Span,
+    pub(super) max_read: Size,
+    pub(super) max_skipped: Size,
+}
+
+impl Default for RawBoot {
+    fn default() -> Self {
+        Self {
+            fetch: true,
+            http_root: None,
+            ca_file: None,
+            max_in_flight: at_least_one(64),
+            request_timeout: Span(Duration::from_secs(30)),
+            max_read: Size(1 << 20),
+            max_skipped: Size(64 << 20),
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawImages {
@@ -202,6 +232,7 @@ pub(super) struct RawTiming {
     pub(super) post: LatencyValue,
     pub(super) ramdisk_boot: LatencyValue,
     pub(super) os_boot: LatencyValue,
+    pub(super) cloud_init: LatencyValue,
     pub(super) agent_command: LatencyValue,
     pub(super) agent_commands: BTreeMap<Box<str>, LatencyValue>,
     pub(super) virtual_media: LatencyValue,
@@ -217,6 +248,7 @@ impl Default for RawTiming {
             post,
             ramdisk_boot,
             os_boot,
+            cloud_init,
             agent_command,
             agent_commands,
             virtual_media,
@@ -228,6 +260,7 @@ impl Default for RawTiming {
             post: LatencyValue(post),
             ramdisk_boot: LatencyValue(ramdisk_boot),
             os_boot: LatencyValue(os_boot),
+            cloud_init: LatencyValue(cloud_init),
             agent_command: LatencyValue(agent_command),
             agent_commands: agent_commands
                 .into_iter()
@@ -247,6 +280,7 @@ impl From<RawTiming> for Timing {
             post: raw.post.0,
             ramdisk_boot: raw.ramdisk_boot.0,
             os_boot: raw.os_boot.0,
+            cloud_init: raw.cloud_init.0,
             agent_command: raw.agent_command.0,
             agent_commands: raw
                 .agent_commands

@@ -15,15 +15,18 @@ use super::fleet::{self, Labels, MOST_NODES, Members, NodeSpec, Part};
 use super::layers::KeyPath;
 use super::node_list;
 use super::profiles::{self, DEFAULT_PROFILE, file_reason};
-use super::raw::{Raw, RawAddressing, RawAgent, RawControl, RawFleet, RawIronic, RawRedfish, RawStore};
+use super::raw::{Raw, RawAddressing, RawAgent, RawBoot, RawControl, RawFleet, RawIronic, RawRedfish, RawStore};
 use super::values::{AgentTlsValue, ListenList, TlsValue};
 use super::{
-    Addressing, Agent, AgentTls, Auth, Control, HttpUrl, Images, Ironic, Log, Redfish, Runtime, Secret,
+    Addressing, Agent, AgentTls, Auth, Boot, Control, HttpUrl, Images, Ironic, Log, Redfish, Runtime, Secret,
     Settings, State, Store, TlsFiles, processors,
 };
 
 /// Redfish allows sessions to time out after half a minute to a day (SessionService schema, `SessionTimeout`).
 const SESSION_TIMEOUT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(86_400));
+
+/// An image's descriptors and directories are read in one piece of 64 KiB, its boot configuration after them.
+const LEAST_READ: u64 = 128 << 10;
 
 /// Validates everything; problems are noted in `decoder`, and the result is meaningless if there are any.
 pub(super) fn validate(raw: Raw, decoder: &mut Decoder) -> Settings {
@@ -56,6 +59,8 @@ pub(super) fn validate(raw: Raw, decoder: &mut Decoder) -> Settings {
     let redfish = redfish(raw.redfish, decoder);
     let agent = agent(raw.agent, decoder);
     let ironic = ironic(raw.ironic, decoder, &mut warnings);
+    let default_root = raw.boot.http_root.clone();
+    let boot = boot(raw.boot, decoder);
     let images = Images {
         listen: addresses(&raw.images.listen),
     };
@@ -100,6 +105,11 @@ pub(super) fn validate(raw: Raw, decoder: &mut Decoder) -> Settings {
             profile: kind.unwrap_or_default(),
             labels: Arc::new(labels),
             power_on: entry.power.is_some_and(|power| power.0),
+            http_root: entry
+                .http_root
+                .as_ref()
+                .or(default_root.as_ref())
+                .map(|url| url.as_str().into()),
         });
     }
     Settings {
@@ -109,6 +119,7 @@ pub(super) fn validate(raw: Raw, decoder: &mut Decoder) -> Settings {
         redfish,
         agent,
         ironic,
+        boot,
         images,
         control,
         timing: raw.timing.into(),
@@ -372,6 +383,32 @@ fn ironic(raw: RawIronic, decoder: &mut Decoder, warnings: &mut Vec<String>) -> 
         insecure: raw.insecure,
         max_in_flight: raw.max_in_flight.get(),
         request_timeout: raw.request_timeout.0,
+    }
+}
+
+fn boot(raw: RawBoot, decoder: &mut Decoder) -> Boot {
+    let section = KeyPath::of(&["boot"]);
+    let ca_file = raw.ca_file.and_then(|text| {
+        let key = section.key("ca_file");
+        let file = decoder.file(&key, &text);
+        pem(&file, &key, decoder, "certificate", has_certificate).then_some(file)
+    });
+    if raw.request_timeout.0.is_zero() {
+        decoder.blame(&section.key("request_timeout"), "must be above zero");
+    }
+    if raw.max_read.0 < LEAST_READ {
+        decoder.blame(
+            &section.key("max_read"),
+            "must be at least 128KiB: directories and boot configuration would not fit",
+        );
+    }
+    Boot {
+        fetch: raw.fetch,
+        ca_file,
+        max_in_flight: raw.max_in_flight.get(),
+        request_timeout: raw.request_timeout.0,
+        max_read: raw.max_read.0,
+        max_skipped: raw.max_skipped.0,
     }
 }
 

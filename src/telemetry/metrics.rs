@@ -10,9 +10,10 @@ use std::time::Duration;
 use metalsim_actors::ids::NodeId;
 use metalsim_actors::node::Record;
 use metalsim_actors::node::agent::CommandName;
-use metalsim_actors::node::bmc::PowerState;
-use metalsim_actors::node::effect::{CallError, CallKind};
+use metalsim_actors::node::bmc::{BootTarget, PowerState};
+use metalsim_actors::node::effect::{BootResult, CallError, CallKind};
 use metalsim_actors::node::phase::Phase;
+use metalsim_actors::node::profile::HardwareProfile;
 use metalsim_actors::ports::{Recorder, ShellEvent};
 use metalsim_actors::wire::agent::CommandStatus;
 use prometheus_client::collector::Collector;
@@ -39,6 +40,7 @@ const RESULTS: [&str; 8] = [
     "no_connection",
     "bad_answer",
 ];
+const BOOT_RESULTS: [&str; 4] = ["agent", "disk", "live", "failed"];
 const STATUSES: [&str; 4] = ["running", "succeeded", "failed", "version_mismatch"];
 const CLASSES: [&str; 6] = ["dropped", "1xx", "2xx", "3xx", "4xx", "5xx"];
 const METHODS: [&str; 8] = [
@@ -61,6 +63,7 @@ struct State {
     calls_queued: Level,
     calls_in_flight: Level,
     commands: Vec<[Count; STATUSES.len()]>,
+    boots: [[Count; BOOT_RESULTS.len()]; HardwareProfile::BOOT_ORDER.len()],
     routes: RwLock<BTreeMap<RouteKey, Arc<Route>>>,
 }
 
@@ -105,6 +108,7 @@ impl Metrics {
             calls_queued: Level::default(),
             calls_in_flight: Level::default(),
             commands: CommandName::ALL.iter().map(|_| Default::default()).collect(),
+            boots: Default::default(),
             routes: RwLock::default(),
         });
         let mut registry = Registry::with_prefix("metalsim");
@@ -138,6 +142,14 @@ impl Recorder for Metrics {
                     counts[status_index(status)].one();
                 }
                 tracing::debug!(%node, command = name.full(), ?status, "an agent command ended");
+            }
+            Record::Boot(target, result) => {
+                let targets = HardwareProfile::BOOT_ORDER;
+                let position = targets.iter().position(|known| *known == target);
+                if let Some(counts) = position.and_then(|position| self.state.boots.get(position)) {
+                    counts[boot_index(result)].one();
+                }
+                tracing::debug!(%node, ?target, ?result, "boot");
             }
         }
     }
@@ -218,6 +230,7 @@ impl Collector for Page {
         state.encode_shell(&mut encoder)?;
         state.encode_calls(&mut encoder)?;
         state.encode_commands(&mut encoder)?;
+        state.encode_boots(&mut encoder)?;
         state.encode_requests(&mut encoder)?;
         encode_process(&mut encoder)
     }
@@ -314,6 +327,22 @@ impl State {
                         count.get(),
                     )?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_boots(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Boot targets tried, by target and what came of it";
+        let mut boots = encoder.encode_descriptor("boots", help, None, MetricType::Counter)?;
+        for (target, counts) in HardwareProfile::BOOT_ORDER.iter().zip(&self.boots) {
+            for (result, count) in BOOT_RESULTS.into_iter().zip(counts) {
+                let target = format!("{target:?}");
+                counter(
+                    &mut boots,
+                    &[("target", target.as_str()), ("result", result)],
+                    count.get(),
+                )?;
             }
         }
         Ok(())
@@ -431,6 +460,15 @@ fn result_index(result: Result<(), CallError>) -> usize {
     }
 }
 
+fn boot_index(result: BootResult) -> usize {
+    match result {
+        BootResult::Agent => 0,
+        BootResult::Disk => 1,
+        BootResult::Live => 2,
+        BootResult::Failed => 3,
+    }
+}
+
 fn status_index(status: CommandStatus) -> usize {
     match status {
         CommandStatus::Running => 0,
@@ -457,9 +495,10 @@ mod tests {
     use super::*;
 
     /// Every metric with its type; users' dashboards rely on these.
-    const NAMES: [&str; 19] = [
+    const NAMES: [&str; 20] = [
         "metalsim_actor_restarts counter",
         "metalsim_agent_commands counter",
+        "metalsim_boots counter",
         "metalsim_build_info gauge",
         "metalsim_heartbeats_sent counter",
         "metalsim_ironic_call_lateness_seconds histogram",
@@ -500,6 +539,7 @@ mod tests {
         metrics.shell(ShellEvent::ActorRestarted);
         metrics.record(node, Record::Call(CallKind::Lookup, Err(CallError::Status(409))));
         metrics.record(node, Record::Command(CommandName::Sync, CommandStatus::Succeeded));
+        metrics.record(node, Record::Boot(BootTarget::Cd, BootResult::Agent));
         metrics.sent(CallKind::Heartbeat, Duration::from_secs(2));
         let route = metrics.route(Protocol::Agent, "GET", Some("/{node}/v1/status"));
         route.answered(200, Duration::from_millis(3));
@@ -514,6 +554,7 @@ mod tests {
             "metalsim_actor_restarts_total 1",
             r#"metalsim_ironic_calls_total{kind="lookup",result="conflict"} 1"#,
             r#"metalsim_agent_commands_total{command="standby.sync",status="succeeded"} 1"#,
+            r#"metalsim_boots_total{target="Cd",result="agent"} 1"#,
             "metalsim_heartbeats_sent_total 1",
             r#"metalsim_ironic_call_lateness_seconds_bucket{le="5.0",kind="heartbeat"} 1"#,
             r#"metalsim_requests_total{protocol="agent",method="GET",route="/{node}/v1/status",status="2xx"} 1"#,

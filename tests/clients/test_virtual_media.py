@@ -14,7 +14,7 @@ from lib.waiting import wait_until
 
 def test_life_with_a_user_given_deploy_iso(tmp_path: Path) -> None:
     with Rig(tmp_path, nodes=2) as rig:
-        nodes = rig.enroll(boot_interface="redfish-virtual-media")
+        nodes = rig.enroll(user_iso=True, boot_interface="redfish-virtual-media")
         Fleet(rig.client, nodes, [MANAGE, INSPECT]).run()
 
         watched, other = nodes

@@ -36,6 +36,8 @@ def make_images(folder: Path, kernel_parameters: str = "") -> Images:
     image = bytearray(1 << 20)
     image[510:512] = b"\x55\xaa"
     (folder / "instance.raw").write_bytes(image)
+    # What Ironic takes for a boot loader is not looked into either.
+    (folder / "esp.img").write_bytes(b"esp" * 1000)
     make_iso(folder / "user-ramdisk.iso", kernel_parameters)
     return Images(
         kernel="ipa.kernel",

@@ -62,10 +62,12 @@ class NodeSpec:
 class IronicClient:
     """Requests as the newest API version that the server speaks."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, verify: str | bool = True) -> None:
         self.url = url
         self._http = requests.Session()
-        self._http.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=64))
+        self._http.verify = verify
+        for scheme in ("http://", "https://"):
+            self._http.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=64))
         self._version: str | None = None
 
     def close(self) -> None:

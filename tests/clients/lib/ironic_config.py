@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import configparser
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from .authority import Authority
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,23 @@ class IronicOptions:
     agent_api_url: str | None = None
     """What Ironic tells the ramdisk to call, when that is not its own address (a proxy in between)."""
     debug: bool = False
+    tls: Authority | None = None
+    """Serve the API over TLS with a certificate of this authority, put its certificate on boot media, and take
+    no agent that does not serve TLS too."""
+    extra: dict[str, dict[str, object]] = field(default_factory=dict)
+    """More keys by section."""
+
+
+def bootloader_url(http_url: str) -> str:
+    """The EFI system partition that Ironic puts on the boot media it builds."""
+    return f"{http_url}/images/esp.img"
 
 
 def write_config(
     target: Path, folder: Path, port: int, http_root: Path, http_url: str, options: IronicOptions
 ) -> None:
     """Write ``target``; all of Ironic's state goes below ``folder``."""
-    api_url = f"http://127.0.0.1:{port}"
+    api_url = f"{'https' if options.tls else 'http'}://127.0.0.1:{port}"
     for name in (
         "images",
         "master",
@@ -95,6 +107,7 @@ def write_config(
             "max_concurrent_deploy": 1000,
             "max_concurrent_clean": 1000,
             "power_state_change_timeout": options.power_state_change_timeout,
+            "bootloader": bootloader_url(http_url),
             "deploy_callback_timeout": options.callback_timeout,
             "clean_callback_timeout": options.callback_timeout,
             "inspect_wait_timeout": options.callback_timeout,
@@ -142,6 +155,19 @@ def write_config(
         "redfish": {"kernel_append_params": "nofb nomodeset vga=normal ipa-insecure=1", "use_swift": False},
         "service_catalog": {"auth_type": "none", "endpoint_override": options.agent_api_url or api_url},
     }
+    if options.tls:
+        authority = options.tls
+        sections["api"] |= {
+            "enable_ssl_api": True,
+            "cert_file": authority.certificate,
+            "key_file": authority.key,
+        }
+        sections["agent"] |= {"api_ca_file": authority.ca, "require_tls": True}
+        for section in ("pxe", "redfish"):
+            # Metal3 turns verification off; here it is what is tested.
+            sections[section]["kernel_append_params"] = "nofb nomodeset vga=normal"
+    for name, keys in options.extra.items():
+        sections[name] = sections.get(name, {}) | keys
     parser = configparser.RawConfigParser()
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_dict({name: {k: str(v) for k, v in keys.items()} for name, keys in sections.items()})

@@ -24,7 +24,9 @@ class IronicServer:
         self.folder = folder.resolve()
         self.options = options or IronicOptions()
         self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        tls = self.options.tls
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self._verify = str(tls.ca) if tls else True
         http_root = self.folder / "http"
         state = self.folder / "ironic"
         http_root.mkdir(parents=True)
@@ -39,7 +41,7 @@ class IronicServer:
         self.config = self.folder / "ironic.conf"
         self.log = self.folder / "ironic.log"
         write_config(self.config, state, self.port, http_root, self.files.url, self.options)
-        self.client = IronicClient(self.url)
+        self.client = IronicClient(self.url, self._verify)
         self._child: Child | None = None
         self._log_start = 0
         self._spent = 0.0
@@ -74,7 +76,7 @@ class IronicServer:
             failed = not self.child.running() or "exited with status" in log.read()
         assert not failed, f"Ironic ended at once.\n{self.child.tail()}"
         try:
-            drivers = requests.get(f"{self.url}/v1/drivers", timeout=10)
+            drivers = requests.get(f"{self.url}/v1/drivers", timeout=10, verify=self._verify)
         except requests.ConnectionError:
             return False
         return drivers.ok and any(d["name"] == "redfish" for d in drivers.json()["drivers"])

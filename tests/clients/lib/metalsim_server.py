@@ -29,6 +29,7 @@ NO_LATENCY: Json = {
         "post",
         "ramdisk_boot",
         "os_boot",
+        "cloud_init",
         "agent_command",
         "virtual_media",
     )
@@ -73,12 +74,13 @@ class MetalsimServer:
         timing: Json | None = None,
         settings: Json | None = None,
         name: str = "node-{}",
+        agent_tls: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder.resolve()
         self.redfish_port, self.agent_port, self.control_port = free_port(), free_port(), free_port()
         self.redfish_url = f"http://127.0.0.1:{self.redfish_port}"
-        self.agent_url = f"http://127.0.0.1:{self.agent_port}"
+        self.agent_url = f"{'https' if agent_tls else 'http'}://127.0.0.1:{self.agent_port}"
         self.control_url = f"http://127.0.0.1:{self.control_port}"
         self.log = self.folder / "metalsim.log"
         self.config = self.folder / "metalsim.json"
@@ -90,7 +92,11 @@ class MetalsimServer:
                 "username": USERNAME,
                 "password": PASSWORD,
             },
-            "agent": {"listen": f"127.0.0.1:{self.agent_port}", "advertise_url": self.agent_url},
+            "agent": {
+                "listen": f"127.0.0.1:{self.agent_port}",
+                "advertise_url": self.agent_url,
+                "tls": "self_signed" if agent_tls else "off",
+            },
             "control": {"listen": f"127.0.0.1:{self.control_port}"},
             "state": {"store": "none"},
             "timing": NO_LATENCY if timing is None else timing,

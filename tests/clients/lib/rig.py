@@ -10,7 +10,7 @@ from typing import Any
 from .ironic_client import IronicClient, NodeSpec
 from .ironic_config import IronicOptions
 from .ironic_server import IronicServer
-from .metalsim_server import PASSWORD, USERNAME, MetalsimServer
+from .metalsim_server import PASSWORD, USERNAME, MetalsimServer, merge
 
 Json = dict[str, Any]
 
@@ -31,14 +31,19 @@ class Rig:
         options: IronicOptions | None = None,
         timing: Json | None = None,
         settings: Json | None = None,
+        told_by_media: bool = False,
+        agent_tls: bool = False,
     ) -> None:
+        """``told_by_media``: metalsim's settings say nothing of Ironic but what DHCP would: the HTTP root.
+        ``agent_tls``: the agents serve TLS with a certificate of their own."""
         self.ironic = IronicServer(folder / "ironic", options)
         self.metalsim = MetalsimServer(
             folder / "metalsim",
             nodes,
-            ironic_url=self.ironic.agent_api_url,
+            ironic_url=None if told_by_media else self.ironic.agent_api_url,
             timing=timing,
-            settings=settings,
+            settings=merge({"boot": {"http_root": self.ironic.files.url}}, settings or {}),
+            agent_tls=agent_tls,
         )
 
     def __enter__(self) -> Rig:
@@ -68,17 +73,29 @@ class Rig:
     def client(self) -> IronicClient:
         return self.ironic.client
 
-    def spec(self, node: Json, address: str | None = None, **interfaces: Any) -> NodeSpec:
-        """How to enroll a node that metalsim lists. ``address``: of a proxy in front of its BMC."""
-        if interfaces.get("boot_interface") == "redfish-virtual-media":
-            ramdisk = {"deploy_iso": self.image(self.ironic.images.deploy_iso)}
+    def spec(
+        self,
+        node: Json,
+        address: str | None = None,
+        user_iso: bool = False,
+        ironic: IronicServer | None = None,
+        **interfaces: Any,
+    ) -> NodeSpec:
+        """How to enroll a node that metalsim lists. ``address``: of a proxy in front of its BMC.
+
+        ``user_iso``: with a ramdisk on an ISO of the user's own, instead of a kernel and a ramdisk out of which
+        Ironic builds one when it boots from media.
+        """
+        server = ironic or self.ironic
+        if user_iso:
+            ramdisk = {"deploy_iso": server.image_url(server.images.deploy_iso)}
             ramdisk["rescue_iso"] = ramdisk["deploy_iso"]
         else:
             ramdisk = {
-                "deploy_kernel": self.image(self.ironic.images.kernel),
-                "deploy_ramdisk": self.image(self.ironic.images.ramdisk),
-                "rescue_kernel": self.image(self.ironic.images.kernel),
-                "rescue_ramdisk": self.image(self.ironic.images.ramdisk),
+                "deploy_kernel": server.image_url(server.images.kernel),
+                "deploy_ramdisk": server.image_url(server.images.ramdisk),
+                "rescue_kernel": server.image_url(server.images.kernel),
+                "rescue_ramdisk": server.image_url(server.images.ramdisk),
             }
         return NodeSpec(
             name=node["name"],
@@ -92,19 +109,25 @@ class Rig:
         )
 
     def enroll(
-        self, nodes: Sequence[Json] | None = None, address: str | None = None, **interfaces: Any
+        self,
+        nodes: Sequence[Json] | None = None,
+        address: str | None = None,
+        user_iso: bool = False,
+        ironic: IronicServer | None = None,
+        **interfaces: Any,
     ) -> dict[str, str]:
         """Enroll these nodes, or all; Ironic's UUID to name. Each gets an image to deploy."""
+        server = ironic or self.ironic
         enrolled = {}
         for node in self.metalsim.nodes() if nodes is None else nodes:
-            uuid = self.client.enroll(self.spec(node, address, **interfaces))
-            self.client.update(
+            uuid = server.client.enroll(self.spec(node, address, user_iso, server, **interfaces))
+            server.client.update(
                 uuid,
                 instance_info={
-                    "image_source": self.image(self.ironic.images.instance),
-                    "image_checksum": self.ironic.images.instance_sha256,
+                    "image_source": server.image_url(server.images.instance),
+                    "image_checksum": server.images.instance_sha256,
                     "image_os_hash_algo": "sha256",
-                    "image_os_hash_value": self.ironic.images.instance_sha256,
+                    "image_os_hash_value": server.images.instance_sha256,
                     "image_disk_format": "raw",
                     "image_type": "whole-disk",
                 },

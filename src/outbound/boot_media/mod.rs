@@ -1,0 +1,206 @@
+//! What nodes boot: fetches the medium, the image or the boot script that a boot target names, and reads from it what
+//! the agent is told.
+//!
+//! | target | what is read |
+//! | --- | --- |
+//! | Cd, Usb, Floppy | the image in the slot |
+//! | `UefiHttp` | the image at `HttpBootUri` |
+//! | Pxe | the scripts below the HTTP root that the network's DHCP server names |
+//!
+//! What a medium tells wins over the settings; what it leaves out the settings fill in. Ironic writes a new medium with
+//! a new token to the same URL for every boot, so nothing that was read is kept for the next.
+
+mod network;
+mod settings;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use metalsim_actors::ids::NodeId;
+use metalsim_actors::node::bmc::{BootTarget, Media, OverrideEnabled};
+use metalsim_actors::node::effect::{AgentParameters, BootFailure, BootImage, BootRequest};
+use metalsim_actors::ports::{BootMedia, LocalFuture};
+
+use self::settings::Fallback;
+pub use self::settings::IronicAccess;
+use super::background::Background;
+use super::web::{Credentials, RemoteImage, Web, WebError, WebLimits, media_trust};
+use crate::boot::medium::{self, Medium, MediumError};
+use crate::boot::read::ReadAt;
+use crate::boot::told::Told;
+
+/// How often an image is read anew because it changed while it was read.
+const MOST_TRIES: usize = 3;
+
+/// How boot media are read.
+#[derive(Clone, Debug)]
+pub struct MediaSettings {
+    /// Read them at all; otherwise every ramdisk is taken for one with the agent, told by the settings.
+    pub fetch: bool,
+    /// Limits of what is read.
+    pub limits: WebLimits,
+    /// Certificates to trust besides the system's, where a server is to be verified, as PEM.
+    pub ca_pem: Option<Arc<str>>,
+}
+
+/// The nodes' way to their boot media.
+pub struct MediaReader {
+    background: Background,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    web: Web,
+    fetch: bool,
+    ca_pem: Option<Arc<str>>,
+    fallback: Fallback,
+}
+
+impl MediaReader {
+    /// Starts the thread that fetches. `access`: what the agent is told where a medium says nothing.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(settings: MediaSettings, access: &IronicAccess) -> std::io::Result<Self> {
+        Ok(Self {
+            background: Background::start("boot-media")?,
+            shared: Arc::new(Shared {
+                web: Web::new(settings.limits),
+                fetch: settings.fetch,
+                ca_pem: settings.ca_pem,
+                fallback: Fallback::new(access),
+            }),
+        })
+    }
+}
+
+impl BootMedia for MediaReader {
+    fn resolve(&self, node: NodeId, request: BootRequest) -> LocalFuture<Result<BootImage, BootFailure>> {
+        let shared = Arc::clone(&self.shared);
+        let resolved = self.background.run(async move {
+            let target = request.target;
+            let result = shared.resolve(&request).await;
+            match &result {
+                Ok(_) => tracing::debug!(%node, ?target, "boot target read"),
+                Err(error) => tracing::info!(%node, ?target, %error, "boot failed"),
+            }
+            result
+        });
+        Box::pin(async move {
+            resolved
+                .await
+                .unwrap_or_else(|| Err(BootFailure("the medium could not be read".into())))
+        })
+    }
+}
+
+impl Shared {
+    async fn resolve(&self, request: &BootRequest) -> Result<BootImage, BootFailure> {
+        if !self.fetch {
+            return self.fallback.resolve(request);
+        }
+        match (request.target, &request.media, &request.http_boot_uri) {
+            (BootTarget::Pxe, ..) => match &request.http_root {
+                Some(root) => self.network_boot(request, root).await,
+                None if request.enabled == OverrideEnabled::Disabled => {
+                    Err(BootFailure("no DHCP server answers".into()))
+                }
+                // Somebody who sets no HTTP root but names Ironic wants the agent all the same.
+                None => self.fallback.resolve(request),
+            },
+            (BootTarget::UefiHttp, _, Some(uri)) => {
+                self.image_boot(request, uri, None, request.verify_certificate)
+                    .await
+            }
+            (BootTarget::UefiHttp, _, None) => Err(BootFailure("no HttpBootUri is set".into())),
+            (_, Some(media), _) => {
+                let credentials = media.username.as_ref().map(|username| Credentials {
+                    username: username.clone(),
+                    password: media.password.clone(),
+                });
+                let url = image_url(media);
+                self.image_boot(request, &url, credentials, request.verify_certificate)
+                    .await
+            }
+            (_, None, _) => Err(BootFailure("there is no medium".into())),
+        }
+    }
+
+    async fn image_boot(
+        &self,
+        request: &BootRequest,
+        url: &str,
+        credentials: Option<Credentials>,
+        verify: bool,
+    ) -> Result<BootImage, BootFailure> {
+        let trust = media_trust(verify, self.ca_pem.as_ref());
+        let mut tries = 0;
+        let medium = loop {
+            tries += 1;
+            let visit = self
+                .web
+                .visit(url, &trust, credentials.clone())
+                .await
+                .map_err(|error| failed(url, &error))?;
+            match medium::read(&mut Source(visit.image()), request.mode).await {
+                Err(MediumError::Read(WebError::Changed)) if tries < MOST_TRIES => {}
+                Ok(medium) => break medium,
+                Err(error) => return Err(failed(url, &error)),
+            }
+        };
+        Ok(match medium {
+            Medium::Agent(told) => self.agent(&told, request),
+            Medium::Other { .. } => self.unspoken(request),
+        })
+    }
+
+    /// The agent, told this.
+    fn agent(&self, told: &Told, request: &BootRequest) -> BootImage {
+        let mut parameters = told.over(self.fallback.parameters());
+        // The override named the interface, if the medium did not.
+        parameters.boot_mac = parameters.boot_mac.or(request.boot_mac());
+        BootImage::Agent(Arc::new(parameters))
+    }
+
+    /// A system that was told nothing of Ironic: a ramdisk of the user's own, if the settings can tell it, or an
+    /// operating system. Ironic sets lasting overrides only for the latter (ironic: `drivers/modules/redfish/boot.py`).
+    fn unspoken(&self, request: &BootRequest) -> BootImage {
+        if request.enabled == OverrideEnabled::Continuous || !self.fallback.knows_ironic() {
+            return BootImage::LiveSystem;
+        }
+        self.agent(&Told::default(), request)
+    }
+}
+
+/// The image's URL. Redfish allows one without a scheme when `TransferProtocolType` names it.
+fn image_url(media: &Media) -> String {
+    let scheme = media.transfer_protocol.map(|protocol| format!("{protocol:?}").to_ascii_lowercase());
+    match scheme {
+        Some(scheme) if !media.image.contains("://") => {
+            format!("{scheme}://{}", media.image.trim_start_matches('/'))
+        }
+        _ => media.image.to_string(),
+    }
+}
+
+/// The reason, without what may be secret in the URL.
+fn failed(url: &str, error: &dyn std::fmt::Display) -> BootFailure {
+    let shown = url.split(['?', '#']).next().unwrap_or_default();
+    let shown = match (shown.find("://"), shown.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => format!("{}{}", &shown[..scheme + 3], &shown[at + 1..]),
+        _ => shown.to_owned(),
+    };
+    BootFailure(format!("{shown}: {error}").into())
+}
+
+/// A remote image, as the parsers read it.
+struct Source(RemoteImage);
+
+impl ReadAt for Source {
+    type Error = WebError;
+
+    async fn read_at(&mut self, range: Range<u64>) -> Result<Bytes, WebError> {
+        self.0.read(range).await
+    }
+}
