@@ -1,6 +1,7 @@
 //! metalsim: simulated bare-metal servers, for testing Ironic and Metal3 without the hardware.
 
 pub mod app;
+pub mod boot;
 pub mod cli;
 pub mod clock;
 pub mod directory;
