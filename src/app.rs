@@ -4,6 +4,7 @@
 //! meets a fleet that is half there. Order at the end: not ready, servers drain, nodes stop, calls to Ironic stop.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,8 +29,10 @@ use crate::frontend::readiness::Readiness;
 use crate::frontend::server::{self, ServerOptions};
 use crate::frontend::{agent, control, images, redfish, tls};
 use crate::observer::Protocol;
-use crate::outbound::boot_media::{IronicAccess, SettingsMedia};
+use crate::outbound::boot_media::{IronicAccess, MediaReader, MediaSettings};
+use crate::outbound::config_drives::DriveReader;
 use crate::outbound::ironic::{CallLimits, IronicClient};
+use crate::outbound::web::WebLimits;
 use crate::settings::{self, AgentTls, Settings};
 use crate::telemetry::metrics::Metrics;
 
@@ -353,20 +356,30 @@ async fn start_fleet(
     };
     let ironic = IronicClient::start(calls, seed, Arc::clone(clock), metrics.clone())?;
     let text = |url: &settings::HttpUrl| Box::from(url.as_str());
-    let ca_pem = match &settings.ironic.ca_file {
-        Some(file) => Some(std::fs::read_to_string(file).context("ironic.ca_file")?.into()),
-        None => None,
-    };
-    let media = SettingsMedia::new(&IronicAccess {
+    let ca_pem = pem_of(settings.ironic.ca_file.as_deref()).context("ironic.ca_file")?;
+    let access = IronicAccess {
         api_url: settings.ironic.api_url.as_ref().map(text),
         inspection_callback_url: settings.ironic.inspection_callback_url.as_ref().map(text),
         ca_pem,
         insecure: settings.ironic.insecure,
-    });
+    };
+    let boot = &settings.boot;
+    let limits = WebLimits {
+        max_in_flight: boot.max_in_flight,
+        timeout: boot.request_timeout,
+        max_read: boot.max_read,
+        max_skipped: boot.max_skipped,
+    };
+    let media = MediaSettings {
+        fetch: boot.fetch,
+        limits,
+        ca_pem: pem_of(boot.ca_file.as_deref()).context("boot.ca_file")?,
+    };
     let services = Arc::new(Services {
         clock: Arc::clone(clock),
         ironic: Arc::new(ironic),
-        boot_media: Arc::new(media),
+        boot_media: Arc::new(MediaReader::start(media, &access)?),
+        config_drives: Arc::new(DriveReader::start(limits)?),
         recorder: metrics.clone(),
     });
     let permits = Arc::new(Permits::new(PERMITS.0, PERMITS.1, metrics.clone()));
@@ -394,6 +407,10 @@ async fn start_fleet(
         shards_per_arbiter: SHARDS_PER_ARBITER,
     };
     Ok(Fleet::start(plan, seed, starts, services, permits).await)
+}
+
+fn pem_of(file: Option<&Path>) -> std::io::Result<Option<Arc<str>>> {
+    file.map(|file| std::fs::read_to_string(file).map(Arc::from)).transpose()
 }
 
 /// One [`Kind`] a hardware profile and network, shared by all its nodes.

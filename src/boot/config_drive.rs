@@ -146,10 +146,10 @@ async fn read_image(bytes: Bytes, limits: Limits) -> Result<ConfigDrive, ConfigD
         let json = |what| serde_json::from_slice(&content).map_err(|_| ConfigDriveError::Json(what));
         match name.as_str() {
             "meta_data.json" => drive.meta_data = json("meta_data.json")?,
-            "network_data.json" => drive.network_data = Some(json("network_data.json")?),
+            "network_data.json" => drive.network_data = Some(Value::Object(json("network_data.json")?)),
             "user_data" => drive.user_data = Some(UserDataBytes(content)),
-            "vendor_data2.json" => drive.vendor_data = Some(json("vendor_data2.json")?),
-            _ => vendor_data = Some(json("vendor_data.json")?),
+            "vendor_data2.json" => drive.vendor_data = Some(Value::Object(json("vendor_data2.json")?)),
+            _ => vendor_data = Some(Value::Object(json("vendor_data.json")?)),
         }
     }
     drive.vendor_data = drive.vendor_data.or(vendor_data);

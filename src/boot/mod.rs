@@ -5,12 +5,16 @@
 
 pub mod agent_files;
 pub mod boot_entry;
+pub mod config_drive;
 pub mod floppy;
 pub mod grub;
 pub mod ipxe;
 pub mod iso9660;
 pub mod isolinux;
 pub mod kernel_command_line;
+pub mod kubeadm;
 pub mod medium;
 pub mod source;
+pub mod system;
 pub mod told;
+pub mod user_data;

@@ -110,6 +110,12 @@ impl Told {
                 .or_else(|| fallback.global_request_id.clone()),
             insecure: self.insecure.unwrap_or(fallback.insecure),
             ca_pem: self.ca_pem.clone().or_else(|| fallback.ca_pem.clone()),
+            collectors: match &self.inspection_collectors {
+                Some(names) => Some(names.join(",").into()),
+                None => fallback.collectors.clone(),
+            },
+            collect_lldp: self.collect_lldp.unwrap_or(fallback.collect_lldp),
+            newest_version: self.ironic_api_version.or(fallback.newest_version),
         }
     }
 }

@@ -99,6 +99,11 @@ impl Web {
         }
     }
 
+    /// The limits.
+    pub(super) fn limits(&self) -> WebLimits {
+        self.limits
+    }
+
     /// A turn at the server of `url`, kept for as long as the visit lives.
     pub(super) async fn visit(
         &self,
@@ -240,6 +245,11 @@ impl RemoteImage {
         };
         self.check_version(response.headers(), length)?;
         self.take(response, skip, wanted).await
+    }
+
+    /// Size in bytes, once the server has told it.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.length
     }
 
     fn check_version(&mut self, headers: &HeaderMap, length: Option<u64>) -> Result<(), WebError> {

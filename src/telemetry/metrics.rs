@@ -10,7 +10,7 @@ use std::time::Duration;
 use metalsim_actors::ids::NodeId;
 use metalsim_actors::node::Record;
 use metalsim_actors::node::agent::CommandName;
-use metalsim_actors::node::bmc::{BootTarget, PowerState};
+use metalsim_actors::node::bmc::PowerState;
 use metalsim_actors::node::effect::{BootResult, CallError, CallKind};
 use metalsim_actors::node::phase::Phase;
 use metalsim_actors::node::profile::HardwareProfile;
@@ -491,6 +491,8 @@ fn shell_index(event: ShellEvent) -> usize {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use metalsim_actors::node::bmc::BootTarget;
 
     use super::*;
 

@@ -19,6 +19,7 @@ use metalsim_actors::node::bmc::{
     BootMode, BootTarget, Media, OverrideEnabled, Secret, TransferMethod,
 };
 use metalsim_actors::node::effect::{AgentParameters, BootFailure, BootImage, BootRequest};
+use metalsim_actors::node::profile::Architecture;
 use metalsim_actors::ports::BootMedia as _;
 use metalsim_actors::time::SimInstant;
 
@@ -234,9 +235,11 @@ fn request(target: BootTarget) -> BootRequest {
         interfaces: Box::default(),
         media: None,
         verify_certificate: false,
+            parameters_media: None,
         http_boot_uri: None,
         http_root: None,
         system_id: NodeId::from_name("n"),
+        architecture: Architecture::X86_64,
     }
 }
 

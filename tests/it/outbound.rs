@@ -11,8 +11,9 @@ use metalsim::frontend::connection::Connection;
 use metalsim::frontend::server::ServerOptions;
 use metalsim::observer::Exposition as _;
 use metalsim::observer::Protocol;
-use metalsim::outbound::boot_media::{IronicAccess, SettingsMedia};
+use metalsim::outbound::boot_media::{IronicAccess, MediaReader, MediaSettings};
 use metalsim::outbound::ironic::{CallLimits, IronicClient};
+use metalsim::outbound::web::WebLimits;
 use metalsim::telemetry::metrics::Metrics;
 use metalsim_actors::node::bmc::{BmcCommand, ResetType};
 use metalsim_actors::node::phase::Phase;
@@ -130,12 +131,26 @@ async fn world(nodes: usize, limits: CallLimits) -> (World, Arc<Stub>) {
     let plan = Plan {
         nodes,
         ironic: Arc::new(client),
-        media: Arc::new(SettingsMedia::new(&access)),
+        media: Arc::new(MediaReader::start(unread(), &access).unwrap()),
         clock,
         metrics,
         ..Plan::default()
     };
     (World::start(plan).await, ironic)
+}
+
+/// Media that say what the settings say.
+fn unread() -> MediaSettings {
+    MediaSettings {
+        fetch: false,
+        limits: WebLimits {
+            max_in_flight: 1,
+            timeout: crate::world::PATIENCE,
+            max_read: 0,
+            max_skipped: 0,
+        },
+        ca_pem: None,
+    }
 }
 
 const LIMITS: CallLimits = CallLimits {

@@ -18,10 +18,10 @@ use metalsim_actors::ids::{MacAddress, NodeId};
 use metalsim_actors::node::bmc::{BmcCommand, BootPatch, BootTarget, OverrideEnabled, ResetType};
 use metalsim_actors::node::phase::Phase;
 use metalsim_actors::node::{Event, Identity, Kind};
-use metalsim_actors::ports::{BootMedia, Ironic};
+use metalsim_actors::ports::{BootMedia, ConfigDrives, Ironic};
 use metalsim_actors::seed::Seed;
 use metalsim_actors::shell::{Fleet, NodeRef, NodeStart, Permits, Services, ShardPlan};
-use metalsim_actors::testkit::{AgentMedia, KindIronic, kind};
+use metalsim_actors::testkit::{AgentMedia, KindIronic, PlainDrives, kind};
 use metalsim_actors::time::Clock;
 use metalsim_actors::timing::Timing;
 
@@ -35,6 +35,7 @@ pub(crate) struct Plan {
     pub(crate) kind: Arc<Kind>,
     pub(crate) ironic: Arc<dyn Ironic>,
     pub(crate) media: Arc<dyn BootMedia>,
+    pub(crate) drives: Arc<dyn ConfigDrives>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -47,6 +48,7 @@ impl Default for Plan {
             kind: kind(Timing::instant()),
             ironic: Arc::<KindIronic>::default(),
             media: Arc::new(AgentMedia),
+            drives: Arc::new(PlainDrives),
             clock: Arc::new(WallClock::start(1.0)),
             metrics: Arc::default(),
         }
@@ -68,6 +70,7 @@ impl World {
             clock: Arc::clone(&plan.clock),
             ironic: plan.ironic,
             boot_media: plan.media,
+            config_drives: plan.drives,
             recorder: plan.metrics.clone(),
         });
         let permits = Arc::new(Permits::new(plan.permits, 32, plan.metrics.clone()));

@@ -13,6 +13,7 @@ use crate::wire::agent::{
 
 use super::agent::CommandName;
 use super::os::description::SystemDescription;
+use super::profile::Architecture;
 
 /// Effects of a step, in order. The shell carries them out after the step is committed.
 #[derive(Debug, Default)]
@@ -87,12 +88,16 @@ pub struct BootRequest {
     pub media: Option<Media>,
     /// The slot's `VerifyCertificate`.
     pub verify_certificate: bool,
+    /// The image in a floppy or USB slot beside the medium that boots: the agent looks there for parameters.
+    pub parameters_media: Option<Media>,
     /// `HttpBootUri`, for `UefiHttp`.
     pub http_boot_uri: Option<Arc<str>>,
     /// Where the network's DHCP server sends this kind of node for its boot script.
     pub http_root: Option<Arc<str>>,
     /// SMBIOS UUID, which boot scripts may ask for.
     pub system_id: NodeId,
+    /// Instruction set, which boot scripts may ask for.
+    pub architecture: Architecture,
 }
 
 impl BootRequest {

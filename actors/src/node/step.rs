@@ -236,7 +236,13 @@ impl Node {
         let kind = Arc::clone(&self.kind);
         match self.bmc.inserted(&kind.profile, types, now) {
             Some((media, verify_certificate)) => {
+                let beside: &[MediaType] = match target {
+                    BootTarget::Cd => &[MediaType::Floppy, MediaType::UsbStick],
+                    _ => &[],
+                };
+                let parameters_media = self.bmc.inserted(&kind.profile, beside, now);
                 let request = BootRequest {
+                    parameters_media: parameters_media.map(|(media, _)| media.clone()),
                     media: Some(media.clone()),
                     verify_certificate,
                     ..self.boot_request(target, enabled)
@@ -257,9 +263,11 @@ impl Node {
             interfaces: Box::default(),
             media: None,
             verify_certificate: false,
+            parameters_media: None,
             http_boot_uri: None,
             http_root: self.kind.http_root.clone(),
             system_id: self.identity.id,
+            architecture: self.kind.profile.cpu.architecture,
         }
     }
 

@@ -2,13 +2,15 @@
 
 use std::io::{self, Write};
 
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::LARGEST;
 
 /// What cloud-init writes where a variable is missing.
-pub const MISSING: &str = "CI_MISSING_JINJA_VAR/";
+pub(super) const MISSING: &str = "CI_MISSING_JINJA_VAR/";
 /// Steps of a template.
 const FUEL: u64 = 1_000_000;
 
@@ -47,15 +49,16 @@ impl Variables {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
         environment.set_fuel(Some(FUEL));
-        environment.set_keep_trailing_newline(true);
-        let context = Value::from_serialize(&self.0);
+        let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
+        environment.set_syntax(syntax.map_err(|error| describe(&error))?);
+        let context = Value::from(Serde(&self.0));
         let template = with_missing_named(&environment, &context, template);
         let template = environment
             .template_from_str(&template)
             .map_err(|error| describe(&error))?;
         let mut rendered = Bounded(Vec::new());
         template
-            .render_to_write(context, &mut rendered)
+            .render_captured_to(context, &mut rendered)
             .map_err(|error| describe(&error))?;
         String::from_utf8(rendered.0).map_err(|error| error.to_string())
     }

@@ -124,7 +124,11 @@ fn part(
     if text.is_empty() {
     } else if let Some(rest) = template(text, first) {
         match variables.render(rest) {
-            Ok(rendered) => plain(&rendered, configs, wanted),
+            Ok(rendered) => {
+                if !plain(&rendered, configs, wanted) {
+                    wanted.warn("user data: a template of no known kind");
+                }
+            }
             Err(error) => wanted.warn(format!("user data: the template cannot be rendered: {error}")),
         }
     } else if mime::is_mime(first) {

@@ -6,7 +6,7 @@ use serde_json::Value;
 ///
 /// # Errors
 /// Where it is wrong, without the text at that place, which may be a secret.
-pub fn parse(text: &str) -> Result<Value, String> {
+pub(crate) fn parse(text: &str) -> Result<Value, String> {
     serde_saphyr::from_str::<Value>(text).map_err(|error| {
         let message = error.to_string();
         let line = message.lines().next().unwrap_or_default();

@@ -19,15 +19,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use metalsim_actors::ids::NodeId;
 use metalsim_actors::node::bmc::{BootTarget, Media, OverrideEnabled};
-use metalsim_actors::node::effect::{AgentParameters, BootFailure, BootImage, BootRequest};
+use metalsim_actors::node::effect::{BootFailure, BootImage, BootRequest};
 use metalsim_actors::ports::{BootMedia, LocalFuture};
 
 use self::settings::Fallback;
 pub use self::settings::IronicAccess;
 use super::background::Background;
 use super::web::{Credentials, RemoteImage, Web, WebError, WebLimits, media_trust};
-use crate::boot::medium::{self, Medium, MediumError};
-use crate::boot::read::ReadAt;
+use crate::boot::iso9660::{IsoError, Limits};
+use crate::boot::medium::{self, AgentMedium, Medium, NotBootable};
+use crate::boot::source::{ReadAt, ReadLimits, SourceError};
 use crate::boot::told::Told;
 
 /// How often an image is read anew because it changed while it was read.
@@ -109,18 +110,10 @@ impl Shared {
                 // Somebody who sets no HTTP root but names Ironic wants the agent all the same.
                 None => self.fallback.resolve(request),
             },
-            (BootTarget::UefiHttp, _, Some(uri)) => {
-                self.image_boot(request, uri, None, request.verify_certificate)
-                    .await
-            }
+            (BootTarget::UefiHttp, _, Some(uri)) => self.image_boot(request, uri, None).await,
             (BootTarget::UefiHttp, _, None) => Err(BootFailure("no HttpBootUri is set".into())),
             (_, Some(media), _) => {
-                let credentials = media.username.as_ref().map(|username| Credentials {
-                    username: username.clone(),
-                    password: media.password.clone(),
-                });
-                let url = image_url(media);
-                self.image_boot(request, &url, credentials, request.verify_certificate)
+                self.image_boot(request, &image_url(media), credentials(media))
                     .await
             }
             (_, None, _) => Err(BootFailure("there is no medium".into())),
@@ -132,9 +125,8 @@ impl Shared {
         request: &BootRequest,
         url: &str,
         credentials: Option<Credentials>,
-        verify: bool,
     ) -> Result<BootImage, BootFailure> {
-        let trust = media_trust(verify, self.ca_pem.as_ref());
+        let trust = media_trust(request.verify_certificate, self.ca_pem.as_ref());
         let mut tries = 0;
         let medium = loop {
             tries += 1;
@@ -143,16 +135,54 @@ impl Shared {
                 .visit(url, &trust, credentials.clone())
                 .await
                 .map_err(|error| failed(url, &error))?;
-            match medium::read(&mut Source(visit.image()), request.mode).await {
-                Err(MediumError::Read(WebError::Changed)) if tries < MOST_TRIES => {}
+            let limits = Limits {
+                read: self.read_limits(),
+                ..Limits::default()
+            };
+            match medium::examine(Source(visit.image()), request.mode, limits).await {
+                Err(NotBootable::Image(IsoError::Source(SourceError::Read(WebError::Changed))))
+                    if tries < MOST_TRIES => {}
                 Ok(medium) => break medium,
                 Err(error) => return Err(failed(url, &error)),
             }
         };
         Ok(match medium {
-            Medium::Agent(told) => self.agent(&told, request),
-            Medium::Other { .. } => self.unspoken(request),
+            Medium::Agent(mut agent) => {
+                if let Some(media) = &request.parameters_media {
+                    self.add_parameters(&mut agent, media).await;
+                }
+                self.agent(&agent.told(), request)
+            }
+            Medium::OtherSystem(_) => self.unspoken(request),
         })
+    }
+
+    /// Adds what a configuration floppy beside the medium says. The agent goes on without one that it cannot read.
+    async fn add_parameters(&self, agent: &mut AgentMedium, media: &Media) {
+        let url = image_url(media);
+        let trust = media_trust(false, None);
+        let read = async {
+            let visit = self
+                .web
+                .visit(&url, &trust, credentials(media))
+                .await
+                .map_err(|error| failed(&url, &error))?;
+            medium::floppy_parameters(Source(visit.image()), self.read_limits())
+                .await
+                .map_err(|error| failed(&url, &error))
+        };
+        match read.await {
+            Ok(Some(parameters)) => agent.add_floppy(parameters),
+            Ok(None) => {}
+            Err(error) => tracing::info!(%error, "no parameters on the medium beside"),
+        }
+    }
+
+    fn read_limits(&self) -> ReadLimits {
+        ReadLimits {
+            bytes: self.web.limits().max_read,
+            ..ReadLimits::default()
+        }
     }
 
     /// The agent, told this.
@@ -171,6 +201,13 @@ impl Shared {
         }
         self.agent(&Told::default(), request)
     }
+}
+
+fn credentials(media: &Media) -> Option<Credentials> {
+    media.username.as_ref().map(|username| Credentials {
+        username: username.clone(),
+        password: media.password.clone(),
+    })
 }
 
 /// The image's URL. Redfish allows one without a scheme when `TransferProtocolType` names it.
@@ -202,5 +239,9 @@ impl ReadAt for Source {
 
     async fn read_at(&mut self, range: Range<u64>) -> Result<Bytes, WebError> {
         self.0.read(range).await
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.0.length()
     }
 }

@@ -98,6 +98,7 @@ fn list(text: Option<&str>) -> Vec<Arc<str>> {
 mod tests {
     use metalsim_actors::ids::{MacAddress, NodeId};
     use metalsim_actors::node::bmc::BootMode;
+    use metalsim_actors::node::profile::Architecture;
 
     use super::*;
 
@@ -120,9 +121,11 @@ mod tests {
             },
             media: None,
             verify_certificate: false,
+            parameters_media: None,
             http_boot_uri: None,
             http_root: None,
             system_id: NodeId::from_name("a"),
+            architecture: Architecture::X86_64,
         }
     }
 
