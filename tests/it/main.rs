@@ -13,4 +13,5 @@ mod images;
 mod outbound;
 mod redfish;
 mod settings;
+mod user_data;
 mod world;
