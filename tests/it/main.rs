@@ -7,6 +7,7 @@
 
 mod agent;
 mod architecture;
+mod boot_media;
 mod control;
 mod images;
 mod outbound;
