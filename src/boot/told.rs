@@ -158,10 +158,10 @@ const MOST_URLS: usize = 16;
 pub(super) fn truth(text: &str) -> Option<bool> {
     const TRUE: [&str; 6] = ["true", "1", "on", "yes", "t", "y"];
     const FALSE: [&str; 6] = ["false", "0", "off", "no", "f", "n"];
-    let is = |word: &&str| word.eq_ignore_ascii_case(text.trim());
-    if TRUE.iter().any(|word| is(&word)) {
+    let is = |word: &str| word.eq_ignore_ascii_case(text.trim());
+    if TRUE.iter().any(|word| is(word)) {
         Some(true)
     } else {
-        FALSE.iter().any(|word| is(&word)).then_some(false)
+        FALSE.iter().any(|word| is(word)).then_some(false)
     }
 }

@@ -8,6 +8,7 @@
 mod agent;
 mod architecture;
 mod boot_fetch;
+mod boot_media;
 mod control;
 mod images;
 mod outbound;

@@ -1,7 +1,6 @@
 //! iPXE's settings, `${name:type}` (`ipxe: src/core/settings.c`, `src/usr/` and <https://ipxe.org/cfg>).
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 
 use metalsim_actors::ids::MacAddress;
 use metalsim_actors::node::bmc::BootMode;
@@ -207,14 +206,11 @@ fn width(kind: &str) -> Option<usize> {
 fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte))
-            }
-            other => {
-                // Writing to a string cannot fail.
-                let _ = write!(encoded, "%{other:02X}");
-            }
+        let c = char::from(byte);
+        if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~') {
+            encoded.push(c);
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
         }
     }
     encoded

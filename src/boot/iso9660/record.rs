@@ -90,7 +90,7 @@ fn read(bytes: &[u8]) -> Option<Record<'_>> {
     }
     // A name of even length is followed by a byte that makes it odd.
     let system_use = bytes
-        .get(name_end + usize::from(name.len() % 2 == 0)..)
+        .get(name_end + usize::from(name.len().is_multiple_of(2))..)
         .unwrap_or_default();
     Some(Record {
         extent: Extent {

@@ -33,7 +33,7 @@ fn record(name: &[u8], block: u32, length: u32, flags: u8, system_use: &[u8]) ->
     record[25] = flags;
     record[32] = name.len() as u8;
     record.extend_from_slice(name);
-    if name.len() % 2 == 0 {
+    if name.len().is_multiple_of(2) {
         record.push(0);
     }
     record.extend_from_slice(system_use);

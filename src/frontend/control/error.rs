@@ -20,6 +20,9 @@ pub(super) enum ControlError {
     /// A query parameter.
     #[error("{0}")]
     Parameter(String),
+    /// Secrets, of an API that has no token to ask for them with.
+    #[error("secrets are shown only if control.token is set")]
+    Secrets,
     /// Not every listener is open.
     #[error("not ready")]
     NotReady,
@@ -35,6 +38,7 @@ impl ResponseError for ControlError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Parameter(_) => StatusCode::BAD_REQUEST,
+            Self::Secrets => StatusCode::FORBIDDEN,
             Self::NotReady | Self::Node(AskError::Busy | AskError::Gone) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Node(AskError::Refused(_) | AskError::Fault) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -49,7 +53,7 @@ impl ResponseError for ControlError {
             Self::NotReady | Self::Node(_) if status == StatusCode::SERVICE_UNAVAILABLE => {
                 response.insert_header((header::RETRY_AFTER, "1"))
             }
-            Self::NotFound(_) | Self::Parameter(_) | Self::NotReady | Self::Node(_) => &mut response,
+            Self::NotFound(_) | Self::Parameter(_) | Self::Secrets | Self::NotReady | Self::Node(_) => &mut response,
         };
         response.json(json!({"error": {"code": status.as_u16(), "message": self.to_string()}}))
     }

@@ -7,10 +7,12 @@
 //! | `/metrics` | `OpenMetrics` text |
 //! | `/api/v1/nodes` | nodes from the directory, without waking them: `limit`, `continue`, `label=<key>=<value>` (repeatable), `phase` |
 //! | `/api/v1/nodes/<name or uuid>` | one node, asked in its actor |
+//! | `/api/v1/nodes/<name or uuid>/config-drive` | the config drive on its disk, and the system that it makes; `secrets=true` shows user data too, only with a token configured |
 //!
 //! With a token configured all but the first two want `Authorization: Bearer <token>`. Errors are
 //! `{"error": {"code": <status>, "message": <text>}}`.
 
+mod config_drive;
 mod error;
 mod nodes;
 
@@ -70,6 +72,7 @@ pub fn configure(api: ControlApi) -> impl Fn(&mut web::ServiceConfig) + Clone + 
             .service(readable("/metrics").route(reading().to(metrics)))
             .service(readable("/api/v1/nodes").route(reading().to(nodes::list)))
             .service(readable("/api/v1/nodes/{node}").route(reading().to(nodes::get)))
+            .service(readable("/api/v1/nodes/{node}/config-drive").route(reading().to(config_drive::get)))
             .default_service(web::to(not_found));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, web};
 use metalsim_actors::ids::{MacAddress, NodeId};
 use metalsim_actors::node::bmc::PowerState;
+use metalsim_actors::node::os::Stage;
 use metalsim_actors::node::phase::Phase;
 use metalsim_actors::node::{Labels, Node};
 use metalsim_actors::shell::NodeRef;
@@ -30,7 +31,17 @@ struct Summary<'a> {
     labels: &'a Labels,
     power: PowerState,
     phase: Phase,
+    /// What the config drive of the running system made of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<System>,
     redfish: Redfish<'a>,
+}
+
+/// An installed system in short.
+#[derive(Serialize)]
+struct System {
+    hostname: Option<Box<str>>,
+    intent: &'static str,
 }
 
 /// Where a node's BMC is.
@@ -150,6 +161,10 @@ fn summary<'a>(api: &'a ControlApi, position: usize, node: &'a NodeRef) -> Summa
         labels: &identity.labels,
         power: node.power(),
         phase: node.phase(),
+        system: node.system().map(|system| System {
+            hostname: system.hostname.clone(),
+            intent: system.intent.as_str(),
+        }),
         redfish: Redfish {
             address: api
                 .redfish
@@ -174,12 +189,7 @@ pub(super) async fn get(
     {
         return Err(ControlError::Parameter(format!("parameter {name}: unknown")));
     }
-    let name = path.into_inner();
-    // A node may be called like another's id: the id wins, as in Ironic.
-    let by_id = name.parse().ok().and_then(|id| api.directory.get(&id));
-    let node: Arc<NodeRef> = by_id
-        .or_else(|| api.directory.by_name(&name))
-        .ok_or_else(|| ControlError::NotFound(format!("no node {name:?}")))?;
+    let node = find(&api, &path)?;
     let position = api.directory.position(&node.identity().id).unwrap_or_default();
     let clock = Arc::clone(&api.clock);
     let state = node.read(move |node, now| state(node, now, &*clock)).await?;
@@ -188,6 +198,14 @@ pub(super) async fn get(
         document.extend(state);
     }
     Ok(HttpResponse::Ok().json(document))
+}
+
+/// The node of this id or name. A node may be called like another's id: the id wins, as in Ironic.
+pub(super) fn find(api: &ControlApi, name: &str) -> Result<Arc<NodeRef>, ControlError> {
+    let by_id = name.parse().ok().and_then(|id| api.directory.get(&id));
+    by_id
+        .or_else(|| api.directory.by_name(name))
+        .ok_or_else(|| ControlError::NotFound(format!("no node {name:?}")))
 }
 
 /// What only the node itself knows. No secrets: neither tokens, nor passwords, nor the config drive.
@@ -240,6 +258,12 @@ fn state(node: &Node, now: SimInstant, clock: &dyn Clock) -> Value {
         "media": media,
         "disk": {"image": image, "config_drive": disk.config_drive().is_some(), "bootloader": disk.bootloader_installed()},
         "agent": agent,
+        "system": node.os().map(|os| json!({
+            "up": os.stage() == Stage::Up,
+            "hostname": os.hostname(),
+            "intent": os.intent(),
+            "warnings": os.description().map(|system| &system.warnings),
+        })),
         "next_deadline": deadline,
     })
 }
