@@ -3,11 +3,17 @@
 use std::sync::Arc;
 
 use metalsim::frontend::readiness::Readiness;
+use metalsim::outbound::config_drives::DriveReader;
+use metalsim::outbound::web::WebLimits;
 use metalsim_actors::ids::MacAddress;
+use metalsim_actors::node::Event;
+use metalsim_actors::node::agent::AgentRequest;
+use metalsim_actors::node::agent::command::Operation;
+use metalsim_actors::node::bmc::{BmcCommand, ResetType, Secret};
 use metalsim_actors::node::phase::Phase;
 use serde_json::{Value, json};
 
-use crate::world::{Plan, World, client, until};
+use crate::world::{PATIENCE, Plan, World, client, until};
 
 async fn get(url: &str) -> (u16, Value) {
     let answer = client().get(url).send().await.unwrap();
@@ -222,5 +228,93 @@ async fn metrics_count_requests_by_route_template() {
             .unwrap()
             .contains(&id.to_string())
     );
+    world.stop().await;
+}
+
+/// Installs a system with this config drive and waits until it is up.
+async fn install(world: &World, index: usize, config_drive: &str) {
+    world.boot_agent(index).await;
+    let image = json!({"id": "img", "urls": ["http://images/img"]});
+    let step = json!({
+        "interface": "deploy",
+        "step": "write_image",
+        "args": {"image_info": image, "configdrive": config_drive},
+    });
+    let params = json!({ "step": step });
+    let request = AgentRequest {
+        token: Some(Secret::new("token")),
+        operation: Operation::Execute {
+            name: "deploy.execute_deploy_step".to_owned(),
+            params: params.as_object().unwrap().clone(),
+        },
+    };
+    world.node(index).act_and_wait(Event::Agent(request)).await.unwrap();
+    world.bmc(index, BmcCommand::Reset(ResetType::ForceRestart)).await;
+    world.wait_for(index, Phase::OsRunning).await;
+}
+
+#[actix_web::test]
+async fn an_installed_system_is_known_by_its_config_drive() {
+    metalsim::frontend::tls::install_provider();
+    let limits = WebLimits {
+        max_in_flight: 1,
+        timeout: PATIENCE,
+        max_read: 0,
+        max_skipped: 0,
+    };
+    let mut world = World::start(Plan {
+        nodes: 3,
+        drives: Arc::new(DriveReader::start(limits).unwrap()),
+        ..Plan::default()
+    })
+    .await;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/user_data/capi-1.5-join-worker-metal3");
+    let user_data = std::fs::read_to_string(format!("{folder}/user_data")).unwrap();
+    let meta_data: Value =
+        serde_json::from_str(&std::fs::read_to_string(format!("{folder}/meta_data.json")).unwrap()).unwrap();
+    let drive = json!({"meta_data": meta_data, "user_data": user_data}).to_string();
+    install(&world, 0, &drive).await;
+    install(&world, 1, "no drive at all").await;
+
+    let open = world.serve_control(None, &Arc::default());
+    let (_, page) = get(&format!("{open}/api/v1/nodes?phase=os_running")).await;
+    assert_eq!(
+        page["items"][0]["system"],
+        json!({"hostname": "host-1", "intent": "join_worker"})
+    );
+    let (_, node) = get(&format!("{open}/api/v1/nodes/n0")).await;
+    assert_eq!(node["system"]["up"], true);
+    assert_eq!(node["system"]["intent"]["discovery"]["endpoint"], "172.22.0.10:6443");
+    let (_, broken) = get(&format!("{open}/api/v1/nodes/n1")).await;
+    assert_eq!(broken["system"]["intent"]["kind"], "standalone");
+    assert!(broken["system"]["warnings"][0].as_str().unwrap().contains("config drive"));
+
+    let url = |base: &str, node: &str, query: &str| format!("{base}/api/v1/nodes/{node}/config-drive{query}");
+    let (status, shown) = get(&url(&open, "n0", "")).await;
+    assert_eq!(status, 200);
+    assert_eq!(shown["meta_data"], meta_data);
+    assert_eq!(shown["user_data"], json!({"bytes": user_data.len()}));
+    assert_eq!(shown["system"]["hostname"], "host-1");
+    assert!(!shown.to_string().contains("abcdef.0123456789abcdef"), "a token is shown");
+    assert_eq!(get(&url(&open, "n1", "")).await.0, 200);
+    let absent = get(&url(&open, "n2", "")).await;
+    assert_eq!((absent.0, error(&absent)), (404, "no config drive on the disk of node \"n2\""));
+    let refused = get(&url(&open, "n0", "?secrets=true")).await;
+    assert_eq!(refused.0, 403);
+    assert!(error(&refused).contains("control.token"));
+    for query in ["?secrets=maybe", "?colour=red"] {
+        assert_eq!(get(&url(&open, "n0", query)).await.0, 400);
+    }
+
+    let guarded = world.serve_control(Some("s3cret"), &Arc::default());
+    let answer = client()
+        .get(url(&guarded, "n0", "?secrets=true"))
+        .bearer_auth("s3cret")
+        .send()
+        .await
+        .unwrap();
+    let shown: Value = answer.json().await.unwrap();
+    assert_eq!(shown["user_data"]["text"], user_data);
+    assert_eq!(get(&url(&guarded, "n0", "?secrets=true")).await.0, 401);
     world.stop().await;
 }
