@@ -410,7 +410,8 @@ async fn start_fleet(
 }
 
 fn pem_of(file: Option<&Path>) -> std::io::Result<Option<Arc<str>>> {
-    file.map(|file| std::fs::read_to_string(file).map(Arc::from)).transpose()
+    file.map(|file| std::fs::read_to_string(file).map(Arc::from))
+        .transpose()
 }
 
 /// One [`Kind`] a hardware profile and network, shared by all its nodes.

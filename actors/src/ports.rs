@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crate::ids::NodeId;
 use crate::node::bmc::PowerState;
-use crate::node::effect::{AgentParameters, BootFailure, BootImage, BootRequest, FetchFailure, IronicRequest, Outcome, Record};
+use crate::node::effect::{
+    AgentParameters, BootFailure, BootImage, BootRequest, FetchFailure, IronicRequest, Outcome, Record,
+};
 use crate::node::os::description::SystemDescription;
 use crate::node::phase::Phase;
 

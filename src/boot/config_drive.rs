@@ -129,7 +129,10 @@ async fn read_image(bytes: Bytes, limits: Limits) -> Result<ConfigDrive, ConfigD
     let mut image = Image::open(InMemory(bytes), limits).await.map_err(broken)?;
     let folder = match image.find(LATEST).await.map_err(broken)? {
         Some(folder) => folder,
-        None => dated(&mut image).await.map_err(broken)?.ok_or(ConfigDriveError::Empty)?,
+        None => dated(&mut image)
+            .await
+            .map_err(broken)?
+            .ok_or(ConfigDriveError::Empty)?,
     };
     let mut drive = ConfigDrive::default();
     let mut vendor_data = None;
@@ -138,7 +141,13 @@ async fn read_image(bytes: Bytes, limits: Limits) -> Result<ConfigDrive, ConfigD
             continue;
         }
         let name = entry.name().to_owned();
-        let kept = ["meta_data.json", "network_data.json", "user_data", "vendor_data.json", "vendor_data2.json"];
+        let kept = [
+            "meta_data.json",
+            "network_data.json",
+            "user_data",
+            "vendor_data.json",
+            "vendor_data2.json",
+        ];
         if !kept.contains(&name.as_str()) {
             continue;
         }
@@ -157,9 +166,7 @@ async fn read_image(bytes: Bytes, limits: Limits) -> Result<ConfigDrive, ConfigD
 }
 
 /// The folder of the newest dated version (`openstack/2020-10-14`).
-async fn dated(
-    image: &mut Image<InMemory>,
-) -> Result<Option<Entry>, IsoError<std::convert::Infallible>> {
+async fn dated(image: &mut Image<InMemory>) -> Result<Option<Entry>, IsoError<std::convert::Infallible>> {
     let Some(versions) = image.find("openstack").await? else {
         return Ok(None);
     };
@@ -191,7 +198,9 @@ pub(super) fn gunzip(bytes: Vec<u8>, limit: u64) -> Result<Vec<u8>, ConfigDriveE
         return Ok(bytes);
     }
     let mut unpacked = Vec::new();
-    let read = MultiGzDecoder::new(&*bytes).take(limit + 1).read_to_end(&mut unpacked);
+    let read = MultiGzDecoder::new(&*bytes)
+        .take(limit + 1)
+        .read_to_end(&mut unpacked);
     if unpacked.len() as u64 > limit {
         return Err(ConfigDriveError::TooLarge);
     }

@@ -1,7 +1,7 @@
 //! From a config drive to the system that it makes.
 
-use metalsim_actors::node::os::description::{Command, MetaData, SystemDescription, WrittenFile};
 use metalsim_actors::node::bmc::Secret;
+use metalsim_actors::node::os::description::{Command, MetaData, SystemDescription, WrittenFile};
 use serde_json::{Map, Value};
 
 use super::config_drive::{self, ConfigDrive};

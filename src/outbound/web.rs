@@ -223,12 +223,7 @@ impl RemoteImage {
             return Err(WebError::TooLarge(limit));
         }
         let header = format!("bytes={}-{}", range.start, end - 1);
-        let response = send(
-            self.visit
-                .request(reqwest::Method::GET)
-                .header(RANGE, header),
-        )
-        .await?;
+        let response = send(self.visit.request(reqwest::Method::GET).header(RANGE, header)).await?;
         let (skip, length) = match response.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let (start, length) = content_range(response.headers()).ok_or(WebError::Range)?;
@@ -311,7 +306,11 @@ fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
     let (range, length) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (start, _) = range.split_once('-')?;
-    let length = if length == "*" { None } else { Some(length.parse().ok()?) };
+    let length = if length == "*" {
+        None
+    } else {
+        Some(length.parse().ok()?)
+    };
     Some((start.trim().parse().ok()?, length))
 }
 
@@ -336,7 +335,13 @@ mod tests {
         };
         assert_eq!(read("bytes 0-99/1234"), Some((0, Some(1234))));
         assert_eq!(read("bytes 42-1233/*"), Some((42, None)));
-        for bad in ["bytes */1234", "0-99/1234", "bytes 0-99", "bytes a-b/c", "bytes 1-2/-3"] {
+        for bad in [
+            "bytes */1234",
+            "0-99/1234",
+            "bytes 0-99",
+            "bytes a-b/c",
+            "bytes 1-2/-3",
+        ] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

@@ -108,9 +108,19 @@ fn check(profile: &HardwareProfile, decoder: &mut Decoder) {
     let boot_order = root.key("boot_order");
     for (index, target) in profile.boot_order.iter().enumerate() {
         if !HardwareProfile::BOOT_ORDER.contains(target) {
-            let known = HardwareProfile::BOOT_ORDER.map(|target| format!("{target:?}")).join(", ");
-            decoder.blame(&boot_order.index(index), &format!("a boot order may name {known}"));
-        } else if profile.boot_order.iter().take(index).any(|earlier| earlier == target) {
+            let known = HardwareProfile::BOOT_ORDER
+                .map(|target| format!("{target:?}"))
+                .join(", ");
+            decoder.blame(
+                &boot_order.index(index),
+                &format!("a boot order may name {known}"),
+            );
+        } else if profile
+            .boot_order
+            .iter()
+            .take(index)
+            .any(|earlier| earlier == target)
+        {
             decoder.blame(&boot_order.index(index), &format!("{target:?} is there twice"));
         }
     }

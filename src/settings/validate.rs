@@ -15,7 +15,9 @@ use super::fleet::{self, Labels, MOST_NODES, Members, NodeSpec, Part};
 use super::layers::KeyPath;
 use super::node_list;
 use super::profiles::{self, DEFAULT_PROFILE, file_reason};
-use super::raw::{Raw, RawAddressing, RawAgent, RawBoot, RawControl, RawFleet, RawIronic, RawRedfish, RawStore};
+use super::raw::{
+    Raw, RawAddressing, RawAgent, RawBoot, RawControl, RawFleet, RawIronic, RawRedfish, RawStore,
+};
 use super::values::{AgentTlsValue, ListenList, TlsValue};
 use super::{
     Addressing, Agent, AgentTls, Auth, Boot, Control, HttpUrl, Images, Ironic, Log, Redfish, Runtime, Secret,

@@ -15,9 +15,7 @@ use metalsim::observer::Protocol;
 use metalsim::outbound::boot_media::{IronicAccess, MediaReader, MediaSettings};
 use metalsim::outbound::web::WebLimits;
 use metalsim_actors::ids::{MacAddress, NodeId};
-use metalsim_actors::node::bmc::{
-    BootMode, BootTarget, Media, OverrideEnabled, Secret, TransferMethod,
-};
+use metalsim_actors::node::bmc::{BootMode, BootTarget, Media, OverrideEnabled, Secret, TransferMethod};
 use metalsim_actors::node::effect::{AgentParameters, BootFailure, BootImage, BootRequest};
 use metalsim_actors::node::profile::Architecture;
 use metalsim_actors::ports::BootMedia as _;
@@ -116,7 +114,10 @@ async fn stub(request: HttpRequest, stub: web::Data<Stub>) -> HttpResponse {
     let (start, end) = match &range {
         Some(range) => {
             let (start, end) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
-            (start.parse::<u64>().unwrap(), end.parse::<u64>().unwrap().min(size - 1))
+            (
+                start.parse::<u64>().unwrap(),
+                end.parse::<u64>().unwrap().min(size - 1),
+            )
         }
         None => (0, size - 1),
     };
@@ -235,7 +236,7 @@ fn request(target: BootTarget) -> BootRequest {
         interfaces: Box::default(),
         media: None,
         verify_certificate: false,
-            parameters_media: None,
+        parameters_media: None,
         http_boot_uri: None,
         http_root: None,
         system_id: NodeId::from_name("n"),
@@ -282,7 +283,8 @@ async fn a_thousand_nodes_read_a_little_of_a_thousand_large_images() {
     let site = Site::new(LIMITS, &IronicAccess::default()).await;
     let content = image("the-token");
     for node in 0..NODES {
-        site.stub.put(&format!("/{node}.iso"), content.clone(), Some(CLAIMED));
+        site.stub
+            .put(&format!("/{node}.iso"), content.clone(), Some(CLAIMED));
     }
     let boots = (0..NODES).map(|node| site.agent(site.cd(&format!("/{node}.iso"))));
     for parameters in futures_util::future::join_all(boots).await {
@@ -293,7 +295,11 @@ async fn a_thousand_nodes_read_a_little_of_a_thousand_large_images() {
     }
     let sent = site.stub.sent.lock().unwrap().clone();
     assert_eq!(sent.len(), NODES);
-    assert!(sent.values().all(|sent| *sent <= MOST_READ), "{:?}", sent.values().max());
+    assert!(
+        sent.values().all(|sent| *sent <= MOST_READ),
+        "{:?}",
+        sent.values().max()
+    );
     assert!(site.stub.most_under_way.load(Ordering::SeqCst) <= LIMITS.max_in_flight);
     site.world.stop().await;
 }
@@ -308,7 +314,14 @@ async fn a_server_without_ranges_is_cut_off() {
     let sent = site.stub.sent.lock().unwrap()["/a.iso"];
     assert!(sent < CLAIMED / 8, "{sent} bytes were sent");
 
-    let tight = Site::new(WebLimits { max_skipped: 1000, ..LIMITS }, &IronicAccess::default()).await;
+    let tight = Site::new(
+        WebLimits {
+            max_skipped: 1000,
+            ..LIMITS
+        },
+        &IronicAccess::default(),
+    )
+    .await;
     tight.stub.behaves(Manner::Whole);
     tight.stub.put("/a.iso", image("t"), Some(CLAIMED));
     let failure = tight.boot(tight.cd("/a.iso")).await.unwrap_err();
@@ -322,7 +335,10 @@ async fn the_same_url_is_read_anew_for_every_boot() {
     let site = Site::new(LIMITS, &IronicAccess::default()).await;
     for token in ["first", "second", "third"] {
         site.stub.put("/a.iso", image(token), None);
-        assert_eq!(site.agent(site.cd("/a.iso")).await.token, Some(Secret::new(token)));
+        assert_eq!(
+            site.agent(site.cd("/a.iso")).await.token,
+            Some(Secret::new(token))
+        );
     }
     site.world.stop().await;
 }
@@ -366,7 +382,10 @@ async fn credentials_of_the_slot_are_shown_and_kept_out_of_reasons() {
     site.stub.put("/a.iso", image("t"), None);
     *site.stub.basic.lock().unwrap() = Some("dXNlcjpzM2NyZXQ=".to_owned());
     let refused = site.boot(site.cd("/a.iso?signature=abc")).await.unwrap_err();
-    assert!(refused.0.contains("401") && !refused.0.contains("signature"), "{refused}");
+    assert!(
+        refused.0.contains("401") && !refused.0.contains("signature"),
+        "{refused}"
+    );
     let mut request = site.cd("/a.iso");
     if let Some(media) = &mut request.media {
         media.username = Some("user".into());
@@ -435,7 +454,10 @@ async fn network_boots_follow_the_scripts() {
     assert!(site.boot(site.pxe()).await.is_err());
     site.stub.files.lock().unwrap().clear();
     let failure = site.boot(site.pxe()).await.unwrap_err();
-    assert!(failure.0.contains("boot.ipxe") && failure.0.contains("404"), "{failure}");
+    assert!(
+        failure.0.contains("boot.ipxe") && failure.0.contains("404"),
+        "{failure}"
+    );
     site.world.stop().await;
 }
 
@@ -474,7 +496,8 @@ async fn scripts_that_never_end_are_stopped() {
     }
     site.stub.put("/boot.ipxe", vec![b'x'; 4 << 20], None);
     assert!(site.boot(site.pxe()).await.unwrap_err().0.contains("more than"));
-    site.stub.put("/boot.ipxe", "#!ipxe\nsanboot --no-describe\n", None);
+    site.stub
+        .put("/boot.ipxe", "#!ipxe\nsanboot --no-describe\n", None);
     assert!(matches!(site.boot(site.pxe()).await, Ok(BootImage::Disk)));
     site.world.stop().await;
 }

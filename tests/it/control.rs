@@ -248,7 +248,11 @@ async fn install(world: &World, index: usize, config_drive: &str) {
             params: params.as_object().unwrap().clone(),
         },
     };
-    world.node(index).act_and_wait(Event::Agent(request)).await.unwrap();
+    world
+        .node(index)
+        .act_and_wait(Event::Agent(request))
+        .await
+        .unwrap();
     world.bmc(index, BmcCommand::Reset(ResetType::ForceRestart)).await;
     world.wait_for(index, Phase::OsRunning).await;
 }
@@ -268,7 +272,10 @@ async fn an_installed_system_is_known_by_its_config_drive() {
         ..Plan::default()
     })
     .await;
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/user_data/capi-1.5-join-worker-metal3");
+    let folder = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/user_data/capi-1.5-join-worker-metal3"
+    );
     let user_data = std::fs::read_to_string(format!("{folder}/user_data")).unwrap();
     let meta_data: Value =
         serde_json::from_str(&std::fs::read_to_string(format!("{folder}/meta_data.json")).unwrap()).unwrap();
@@ -284,10 +291,18 @@ async fn an_installed_system_is_known_by_its_config_drive() {
     );
     let (_, node) = get(&format!("{open}/api/v1/nodes/n0")).await;
     assert_eq!(node["system"]["up"], true);
-    assert_eq!(node["system"]["intent"]["discovery"]["endpoint"], "172.22.0.10:6443");
+    assert_eq!(
+        node["system"]["intent"]["discovery"]["endpoint"],
+        "172.22.0.10:6443"
+    );
     let (_, broken) = get(&format!("{open}/api/v1/nodes/n1")).await;
     assert_eq!(broken["system"]["intent"]["kind"], "standalone");
-    assert!(broken["system"]["warnings"][0].as_str().unwrap().contains("config drive"));
+    assert!(
+        broken["system"]["warnings"][0]
+            .as_str()
+            .unwrap()
+            .contains("config drive")
+    );
 
     let url = |base: &str, node: &str, query: &str| format!("{base}/api/v1/nodes/{node}/config-drive{query}");
     let (status, shown) = get(&url(&open, "n0", "")).await;
@@ -295,10 +310,16 @@ async fn an_installed_system_is_known_by_its_config_drive() {
     assert_eq!(shown["meta_data"], meta_data);
     assert_eq!(shown["user_data"], json!({"bytes": user_data.len()}));
     assert_eq!(shown["system"]["hostname"], "host-1");
-    assert!(!shown.to_string().contains("abcdef.0123456789abcdef"), "a token is shown");
+    assert!(
+        !shown.to_string().contains("abcdef.0123456789abcdef"),
+        "a token is shown"
+    );
     assert_eq!(get(&url(&open, "n1", "")).await.0, 200);
     let absent = get(&url(&open, "n2", "")).await;
-    assert_eq!((absent.0, error(&absent)), (404, "no config drive on the disk of node \"n2\""));
+    assert_eq!(
+        (absent.0, error(&absent)),
+        (404, "no config drive on the disk of node \"n2\"")
+    );
     let refused = get(&url(&open, "n0", "?secrets=true")).await;
     assert_eq!(refused.0, 403);
     assert!(error(&refused).contains("control.token"));

@@ -33,7 +33,8 @@ fn cases() -> Vec<Case> {
         .map(|folder| {
             let json = |name: &str| {
                 let text = std::fs::read_to_string(folder.join(name));
-                serde_json::from_str(&text.unwrap_or_else(|_| panic!("{} lacks {name}", folder.display()))).unwrap()
+                serde_json::from_str(&text.unwrap_or_else(|_| panic!("{} lacks {name}", folder.display())))
+                    .unwrap()
             };
             Case {
                 name: folder.file_name().unwrap().to_string_lossy().into_owned(),
@@ -76,12 +77,16 @@ fn image(case: &Case, drive: Drive) -> Vec<u8> {
         std::fs::create_dir_all(&to).unwrap();
         std::fs::write(to.join("meta_data.json"), case.meta_data.to_string()).unwrap();
         std::fs::write(to.join("user_data"), &case.user_data).unwrap();
-        let network = json!({"networks": [{"id": "n", "type": "ipv4", "link": "l", "ip_address": "172.22.0.31/24"}]});
+        let network =
+            json!({"networks": [{"id": "n", "type": "ipv4", "link": "l", "ip_address": "172.22.0.31/24"}]});
         std::fs::write(to.join("network_data.json"), network.to_string()).unwrap();
     }
     let target = folder.path().join("drive.iso");
     let (program, first): (_, &[&str]) = match drive {
-        Drive::Genisoimage => ("genisoimage", &["-ldots", "-allow-lowercase", "-allow-multidot", "-l", "-J", "-r"]),
+        Drive::Genisoimage => (
+            "genisoimage",
+            &["-ldots", "-allow-lowercase", "-allow-multidot", "-l", "-J", "-r"],
+        ),
         Drive::Xorriso => ("xorriso", &["-as", "mkisofs", "-J", "-R"]),
         Drive::Plain => ("genisoimage", &["-iso-level", "3"]),
     };
@@ -104,7 +109,13 @@ fn every_shape_gives_the_intent_that_it_should() {
     for case in cases() {
         let drive = BASE64_STANDARD.encode(gzip(&image(&case, Drive::Genisoimage)));
         let description = system::of_config_drive(&drive);
-        assert_eq!(shown(&description), case.expected, "{}: {:?}", case.name, description.warnings);
+        assert_eq!(
+            shown(&description),
+            case.expected,
+            "{}: {:?}",
+            case.name,
+            description.warnings
+        );
         assert_eq!(*description.addresses, ["172.22.0.31".into()], "{}", case.name);
         assert!(
             description.warnings.is_empty() || case.name == "mime-join-worker",
@@ -121,7 +132,11 @@ fn every_form_of_drive_gives_the_same() {
     let images = [Drive::Genisoimage, Drive::Xorriso, Drive::Plain].map(|drive| image(&case, drive));
     let wrapped = |bytes: &[u8]| {
         let text = BASE64_STANDARD.encode(bytes);
-        let lines: Vec<&str> = text.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        let lines: Vec<&str> = text
+            .as_bytes()
+            .chunks(76)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
         lines.join("\n")
     };
     let user_data = String::from_utf8(case.user_data.clone()).unwrap();
@@ -130,7 +145,11 @@ fn every_form_of_drive_gives_the_same() {
     drives.extend(images.iter().map(|image| BASE64_STANDARD.encode(gzip(image))));
     drives.push(object);
     for (index, drive) in drives.iter().enumerate() {
-        assert_eq!(shown(&system::of_config_drive(drive)), case.expected, "form {index}");
+        assert_eq!(
+            shown(&system::of_config_drive(drive)),
+            case.expected,
+            "form {index}"
+        );
     }
 }
 
@@ -171,8 +190,15 @@ fn files_and_commands_are_listed_in_order() {
     let drive = BASE64_STANDARD.encode(gzip(&image(&case, Drive::Genisoimage)));
     let description = system::of_config_drive(&drive);
     let file = |path: &str| {
-        let found: Vec<_> = description.files.iter().filter(|file| &*file.path == path).collect();
-        found.iter().map(|file| (file.mode, file.size)).collect::<Vec<_>>()
+        let found: Vec<_> = description
+            .files
+            .iter()
+            .filter(|file| &*file.path == path)
+            .collect();
+        found
+            .iter()
+            .map(|file| (file.mode, file.size))
+            .collect::<Vec<_>>()
     };
     assert_eq!(file("/etc/user-file"), [(0o644, 600), (0o644, 5)]);
     assert_eq!(file("/etc/b64"), [(0o644, 4)]);
@@ -197,10 +223,22 @@ fn described(user_data: &str) -> SystemDescription {
 #[test]
 fn what_is_wrong_is_a_warning_and_the_system_boots() {
     for (user_data, word) in [
-        ("#cloud-config\nwrite_files: [{path: relative, content: x}]\n", "absolute"),
-        ("#cloud-config\nwrite_files: [{path: /a, content: '***', encoding: b64}]\n", "base64"),
-        ("#cloud-config\nwrite_files: [{path: /a, content: x, encoding: rot13}]\n", "rot13"),
-        ("#cloud-config\nwrite_files: [{path: /a, content: x, permissions: 'rw'}]\n", "octal"),
+        (
+            "#cloud-config\nwrite_files: [{path: relative, content: x}]\n",
+            "absolute",
+        ),
+        (
+            "#cloud-config\nwrite_files: [{path: /a, content: '***', encoding: b64}]\n",
+            "base64",
+        ),
+        (
+            "#cloud-config\nwrite_files: [{path: /a, content: x, encoding: rot13}]\n",
+            "rot13",
+        ),
+        (
+            "#cloud-config\nwrite_files: [{path: /a, content: x, permissions: 'rw'}]\n",
+            "octal",
+        ),
         ("#cloud-config\nruncmd: reboot\n", "no list"),
         ("#cloud-config\n- a\n", "mapping"),
         ("#cloud-config\na: [\n", "cloud-config"),
@@ -233,7 +271,12 @@ fn hostile_user_data_end_in_warnings() {
     let bomb = gzip(&vec![b'#'; 32 << 20]);
     let bomb_drive = BASE64_STANDARD.encode(gzip(&vec![0; 70 << 20]));
     let aliases: String = (1..20)
-        .map(|level| format!("a{level}: &a{level} [{}]\n", format!("*a{},", level - 1).repeat(20)))
+        .map(|level| {
+            format!(
+                "a{level}: &a{level} [{}]\n",
+                format!("*a{},", level - 1).repeat(20)
+            )
+        })
         .collect();
     let nested = "[".repeat(100_000);
     for user_data in [
@@ -257,7 +300,11 @@ fn hostile_user_data_end_in_warnings() {
         Drive::Genisoimage,
     );
     let description = system::of_config_drive(&BASE64_STANDARD.encode(gzip(&drive)));
-    assert!(description.warnings[0].contains("larger"), "{:?}", description.warnings);
+    assert!(
+        description.warnings[0].contains("larger"),
+        "{:?}",
+        description.warnings
+    );
     assert!(system::of_config_drive(&bomb_drive).warnings[0].contains("larger"));
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::agent::link::Context;
 use super::agent::{Aftermath, Agent, Change, inventory};
 use super::bmc::{BmcCommand, BootTarget, LogEvent, MediaType, OverrideEnabled, ResetType};
-use super::effect::{BootFailure, BootImage, BootRequest, BootResult, CallKind, Effect, Effects, Outcome, Record};
+use super::effect::{
+    BootFailure, BootImage, BootRequest, BootResult, CallKind, Effect, Effects, Outcome, Record,
+};
 use super::firmware::{BootOrderPosition, Host, System};
 use super::os::description::SystemDescription;
 use super::os::{Os, Stage};
@@ -195,7 +197,10 @@ impl Node {
             BootTarget::Hdd | BootTarget::None => {
                 if self.disk.is_bootable() {
                     self.bmc.record(now, LogEvent::Booting(target));
-                    out.push(self.epoch, Effect::Record(Record::Boot(BootTarget::Hdd, BootResult::Disk)));
+                    out.push(
+                        self.epoch,
+                        Effect::Record(Record::Boot(BootTarget::Hdd, BootResult::Disk)),
+                    );
                     self.load(now, System::Disk);
                 } else {
                     self.try_boot_order(now, next, out);
@@ -271,13 +276,7 @@ impl Node {
         }
     }
 
-    fn resolve(
-        &mut self,
-        now: SimInstant,
-        request: BootRequest,
-        next: BootOrderPosition,
-        out: &mut Effects,
-    ) {
+    fn resolve(&mut self, now: SimInstant, request: BootRequest, next: BootOrderPosition, out: &mut Effects) {
         self.bmc.record(now, LogEvent::Booting(request.target));
         self.host = Host::Resolving {
             target: request.target,
@@ -552,7 +551,9 @@ impl Node {
             Ok(BootImage::LiveSystem) => self.load(now, System::Live),
             // The network's boot server sends the firmware to its disk: iPXE's `sanboot` without a target.
             Ok(BootImage::Disk) if self.disk.is_bootable() => self.load(now, System::Disk),
-            Ok(BootImage::Disk) => self.boot_failed(now, "told to boot a disk that is blank".into(), next, out),
+            Ok(BootImage::Disk) => {
+                self.boot_failed(now, "told to boot a disk that is blank".into(), next, out);
+            }
             Err(BootFailure(why)) => self.boot_failed(now, why, next, out),
         }
     }

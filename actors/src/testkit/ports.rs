@@ -11,7 +11,8 @@ use super::rig::{LookupAnswer, Rig};
 use crate::ids::NodeId;
 use crate::node::bmc::PowerState;
 use crate::node::effect::{
-    AgentParameters, BootFailure, BootImage, BootRequest, FetchFailure, IronicCall, IronicRequest, Outcome, Record,
+    AgentParameters, BootFailure, BootImage, BootRequest, FetchFailure, IronicCall, IronicRequest, Outcome,
+    Record,
 };
 use crate::node::os::description::SystemDescription;
 use crate::node::phase::Phase;

@@ -97,7 +97,10 @@ mod tests {
             find("/usr/local/bin/kubeadm-bootstrap-script"),
             call(Verb::Join, Some("/run/j.yaml"))
         );
-        assert_eq!(find("kubeadm join 10.0.0.1:6443 --token x"), call(Verb::Join, None));
+        assert_eq!(
+            find("kubeadm join 10.0.0.1:6443 --token x"),
+            call(Verb::Join, None)
+        );
         for none in ["kubeadm reset", "echo kubeadm; init", "/missing", "kubelet init"] {
             assert_eq!(find(none), None, "{none}");
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use metalsim_actors::node::bmc::Secret;
 use metalsim_actors::node::os::intent::{
-    ClusterConfiguration, Discovery, DiscoveryTrust, Endpoint, Etcd, LocalApiEndpoint, Networking, NodeRegistration,
-    Taint,
+    ClusterConfiguration, Discovery, DiscoveryTrust, Endpoint, Etcd, LocalApiEndpoint, Networking,
+    NodeRegistration, Taint,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -28,6 +28,7 @@ pub(super) struct Documents {
     pub(super) problems: Vec<Box<str>>,
 }
 
+#[derive(Default)]
 pub(super) struct GivenInit {
     pub(super) node: NodeRegistration,
     pub(super) local: LocalApiEndpoint,
@@ -183,7 +184,9 @@ pub(super) fn read(path: &str, text: &str) -> Documents {
     for (index, document) in split(text).into_iter().enumerate() {
         let place = format!("{path}, document {}", index + 1);
         if index >= MOST_DOCUMENTS {
-            documents.problems.push(format!("{path}: too many documents").into());
+            documents
+                .problems
+                .push(format!("{path}: too many documents").into());
             break;
         }
         let value = match parse_yaml(document) {
@@ -194,7 +197,13 @@ pub(super) fn read(path: &str, text: &str) -> Documents {
                 continue;
             }
         };
-        let text_of = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text_of = |key: &str| {
+            value
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let (kind, version) = (text_of("kind"), text_of("apiVersion"));
         if version.split('/').next() != Some("kubeadm.k8s.io") {
             documents.others.push(document.trim().into());
@@ -202,13 +211,16 @@ pub(super) fn read(path: &str, text: &str) -> Documents {
         }
         const VERSIONS: [&str; 4] = ["v1beta1", "v1beta2", "v1beta3", "v1beta4"];
         if !VERSIONS.iter().any(|known| version.ends_with(known)) {
-            documents.problems.push(format!("{place}: apiVersion {version} is unknown").into());
+            documents
+                .problems
+                .push(format!("{place}: apiVersion {version} is unknown").into());
             continue;
         }
         let problems = &mut documents.problems;
         match kind.as_str() {
             "ClusterConfiguration" => {
-                documents.cluster = typed(value, &place, problems).map(|raw| cluster(raw, document, &place, problems));
+                documents.cluster =
+                    typed(value, &place, problems).map(|raw| cluster(raw, document, &place, problems));
             }
             "InitConfiguration" => {
                 documents.init = typed(value, &place, problems).map(|raw: RawInit| GivenInit {
@@ -265,7 +277,12 @@ fn typed<T: for<'de> Deserialize<'de>>(value: Value, place: &str, problems: &mut
     }
 }
 
-fn cluster(raw: RawCluster, document: &str, place: &str, problems: &mut Vec<Box<str>>) -> ClusterConfiguration {
+fn cluster(
+    raw: RawCluster,
+    document: &str,
+    place: &str,
+    problems: &mut Vec<Box<str>>,
+) -> ClusterConfiguration {
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty()).map(Box::<str>::from);
     let endpoint = filled(raw.control_plane_endpoint).and_then(|text| {
         text.parse::<Endpoint>()
@@ -280,7 +297,8 @@ fn cluster(raw: RawCluster, document: &str, place: &str, problems: &mut Vec<Box<
         networking: Networking {
             dns_domain: filled(raw.networking.dns_domain).unwrap_or(default.networking.dns_domain),
             pod_subnet: filled(raw.networking.pod_subnet),
-            service_subnet: filled(raw.networking.service_subnet).unwrap_or(default.networking.service_subnet),
+            service_subnet: filled(raw.networking.service_subnet)
+                .unwrap_or(default.networking.service_subnet),
         },
         cert_sans: boxed(raw.api_server.cert_sans.unwrap_or_default()),
         certificates_dir: filled(raw.certificates_dir).unwrap_or(default.certificates_dir),
@@ -320,7 +338,10 @@ fn boxed(texts: Vec<String>) -> Box<[Box<str>]> {
 fn local(raw: RawLocal) -> LocalApiEndpoint {
     let usual = LocalApiEndpoint::default();
     LocalApiEndpoint {
-        advertise_address: raw.advertise_address.filter(|text| !text.is_empty()).map(Box::from),
+        advertise_address: raw
+            .advertise_address
+            .filter(|text| !text.is_empty())
+            .map(Box::from),
         bind_port: raw.bind_port.filter(|port| *port > 0).unwrap_or(usual.bind_port),
     }
 }
@@ -398,7 +419,9 @@ impl GivenDiscovery {
                     .ok();
                 let token = given.token.filter(|token| is_token(token));
                 if token.is_none() {
-                    missing.push("discovery.bootstrapToken.token is missing or not of the form id.secret".into());
+                    missing.push(
+                        "discovery.bootstrapToken.token is missing or not of the form id.secret".into(),
+                    );
                 }
                 let hashes = given.ca_cert_hashes.unwrap_or_default();
                 let trust = if given.unsafe_skip_ca_verification {
@@ -422,7 +445,8 @@ impl GivenDiscovery {
                 let path = given.kube_config_path.unwrap_or_default();
                 let text = file(&path)
                     .ok_or_else(|| vec![format!("{path:?}: the discovery file was not written").into()])?;
-                kubeconfig(text, tls_token).ok_or_else(|| vec![format!("{path}: no kubeconfig with a server").into()])
+                kubeconfig(text, tls_token)
+                    .ok_or_else(|| vec![format!("{path}: no kubeconfig with a server").into()])
             }
             (None, None) => Err(vec!["discovery has neither bootstrapToken nor file".into()]),
         }
@@ -448,7 +472,10 @@ fn kubeconfig(text: &str, token: Option<Secret>) -> Option<Discovery> {
 
 /// `[a-z0-9]{6}.[a-z0-9]{16}` (kubernetes: `cluster-bootstrap/token/api/types.go`).
 fn is_token(text: &str) -> bool {
-    let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let plain = |part: &str| {
+        part.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
     text.split_once('.')
         .is_some_and(|(id, secret)| id.len() == 6 && secret.len() == 16 && plain(id) && plain(secret))
 }

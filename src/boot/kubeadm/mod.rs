@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use metalsim_actors::node::bmc::Secret;
 use metalsim_actors::node::os::description::{CommandStage, MetaData};
 use metalsim_actors::node::os::intent::{
-    Discovery, Init, Intent, JoinControlPlane, JoinWorker, KeyPair, LocalApiEndpoint, NodeRegistration, Pki, Role,
+    Discovery, Init, Intent, JoinControlPlane, JoinWorker, KeyPair, NodeRegistration, Pki, Role,
 };
 
 use self::call::{Call, Verb};
@@ -140,7 +140,9 @@ fn join(
         Some(local) => {
             let pki = pki(files, None, missing);
             if pki.cluster_ca.is_none() {
-                missing.push(format!("{CERTIFICATES_DIR}/ca.crt: a control plane needs the cluster's CA").into());
+                missing.push(
+                    format!("{CERTIFICATES_DIR}/ca.crt: a control plane needs the cluster's CA").into(),
+                );
             }
             Intent::JoinControlPlane(Box::new(JoinControlPlane {
                 discovery,
@@ -171,11 +173,20 @@ fn discovery(
 fn named(mut node: NodeRegistration, meta_data: &MetaData, missing: &mut Vec<Box<str>>) -> NodeRegistration {
     let unrendered = |name: &str| ["{{", "${", "$("].iter().any(|mark| name.contains(mark));
     if node.name.as_deref().is_some_and(unrendered) {
-        node.name = meta_data.name.clone().or_else(|| meta_data.local_hostname.clone());
+        node.name = meta_data
+            .name
+            .clone()
+            .or_else(|| meta_data.local_hostname.clone());
     }
-    let texts = node.name.iter().chain(node.provider_id.iter()).chain(node.labels.values());
+    let texts = node
+        .name
+        .iter()
+        .chain(node.provider_id.iter())
+        .chain(node.labels.values());
     for variable in texts.filter_map(|text| jinja_missing(text)) {
-        missing.push(format!("nodeRegistration uses the variable {variable}, which meta_data.json lacks").into());
+        missing.push(
+            format!("nodeRegistration uses the variable {variable}, which meta_data.json lacks").into(),
+        );
     }
     node
 }
@@ -211,14 +222,4 @@ fn pki(files: &FileTree, folder: Option<&str>, missing: &mut Vec<Box<str>>) -> P
 /// A join does not say where certificates are; they are where `sa.key` was written.
 fn found_folder(files: &FileTree) -> Option<&str> {
     files.paths().find_map(|path| path.strip_suffix("/sa.key"))
-}
-
-impl Default for documents::GivenInit {
-    fn default() -> Self {
-        Self {
-            node: NodeRegistration::default(),
-            local: LocalApiEndpoint::default(),
-            tokens: Vec::new(),
-        }
-    }
 }

@@ -62,7 +62,11 @@ impl Merged {
             match command {
                 Value::String(line) => wanted.run(stage, line.clone()),
                 Value::Array(words) => {
-                    let words: Vec<String> = words.iter().filter_map(scalar).map(|word| quoted(&word)).collect();
+                    let words: Vec<String> = words
+                        .iter()
+                        .filter_map(scalar)
+                        .map(|word| quoted(&word))
+                        .collect();
                     wanted.run(stage, words.join(" "));
                 }
                 Value::Null => {}
@@ -74,7 +78,9 @@ impl Merged {
     }
 
     fn files(&self, wanted: &mut Wanted) {
-        let Some(given) = self.0.get("write_files") else { return };
+        let Some(given) = self.0.get("write_files") else {
+            return;
+        };
         let (later, first): (Vec<&Value>, Vec<&Value>) =
             list(given).partition(|file| file.get("defer").is_some_and(is_true));
         for given in first.into_iter().chain(later) {

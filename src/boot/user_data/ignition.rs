@@ -119,7 +119,10 @@ pub(super) fn read(text: &str, wanted: &mut Wanted) -> bool {
         }
     };
     if !config.ignition.version.starts_with(['2', '3']) {
-        wanted.warn(format!("Ignition: version {} is unknown", config.ignition.version));
+        wanted.warn(format!(
+            "Ignition: version {} is unknown",
+            config.ignition.version
+        ));
     }
     if config.ignition.config.is_some_and(|config| !config.is_empty()) {
         wanted.warn("Ignition: configurations elsewhere are not fetched");
@@ -138,7 +141,10 @@ pub(super) fn read(text: &str, wanted: &mut Wanted) -> bool {
                 append: false,
             });
             if runs {
-                for line in contents.lines().filter_map(|line| line.trim().strip_prefix("ExecStart=")) {
+                for line in contents
+                    .lines()
+                    .filter_map(|line| line.trim().strip_prefix("ExecStart="))
+                {
                     wanted.run(CommandStage::Unit, line.to_owned());
                 }
             }

@@ -96,7 +96,9 @@ fn with_missing_named(environment: &Environment<'_>, context: &Value, template: 
         };
         let path = inner.trim_matches('-').trim();
         let plain = !path.is_empty()
-            && path.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.')
+            && path
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.')
             && path.starts_with(|c: char| c.is_ascii_alphabetic());
         let missing = plain
             && environment
@@ -164,7 +166,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_as_cloud_init_does() {
-        let template = "a: {{ ds.meta_data.nope }}\nb: {{ nope }}{% if ds.meta_data.nope is defined %}x{% endif %}\n";
+        let template =
+            "a: {{ ds.meta_data.nope }}\nb: {{ nope }}{% if ds.meta_data.nope is defined %}x{% endif %}\n";
         assert_eq!(
             variables().render(template).unwrap(),
             "a: CI_MISSING_JINJA_VAR/nope\nb: CI_MISSING_JINJA_VAR/nope\n"

@@ -90,7 +90,11 @@ fn asks_for_secrets(query: &str) -> Result<bool, ControlError> {
                     "parameter secrets: {value:?} is neither true nor false"
                 )));
             }
-            _ => return Err(ControlError::Parameter(format!("parameter {name}: unknown; known is secrets"))),
+            _ => {
+                return Err(ControlError::Parameter(format!(
+                    "parameter {name}: unknown; known is secrets"
+                )));
+            }
         };
     }
     Ok(secrets)

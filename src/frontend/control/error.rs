@@ -53,7 +53,9 @@ impl ResponseError for ControlError {
             Self::NotReady | Self::Node(_) if status == StatusCode::SERVICE_UNAVAILABLE => {
                 response.insert_header((header::RETRY_AFTER, "1"))
             }
-            Self::NotFound(_) | Self::Parameter(_) | Self::Secrets | Self::NotReady | Self::Node(_) => &mut response,
+            Self::NotFound(_) | Self::Parameter(_) | Self::Secrets | Self::NotReady | Self::Node(_) => {
+                &mut response
+            }
         };
         response.json(json!({"error": {"code": status.as_u16(), "message": self.to_string()}}))
     }

@@ -212,7 +212,9 @@ fn credentials(media: &Media) -> Option<Credentials> {
 
 /// The image's URL. Redfish allows one without a scheme when `TransferProtocolType` names it.
 fn image_url(media: &Media) -> String {
-    let scheme = media.transfer_protocol.map(|protocol| format!("{protocol:?}").to_ascii_lowercase());
+    let scheme = media
+        .transfer_protocol
+        .map(|protocol| format!("{protocol:?}").to_ascii_lowercase());
     match scheme {
         Some(scheme) if !media.image.contains("://") => {
             format!("{scheme}://{}", media.image.trim_start_matches('/'))

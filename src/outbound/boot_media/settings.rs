@@ -69,7 +69,11 @@ impl Fallback {
             return Ok(BootImage::LiveSystem);
         }
         if !self.knows_ironic() {
-            let missing = if network { "boot.http_root or ironic.api_url" } else { "ironic.api_url" };
+            let missing = if network {
+                "boot.http_root or ironic.api_url"
+            } else {
+                "ironic.api_url"
+            };
             return Err(BootFailure(
                 format!("no {missing} in the settings, so the agent could not find Ironic").into(),
             ));

@@ -84,7 +84,11 @@ impl Ending {
             // ironic-python-agent: partition_utils.py, get_configdrive.
             Err(FetchFailure(why)) => {
                 let details = format!("Failed to create config drive: cannot download {url}: {why}");
-                *self = Self::Failed(failure("InstanceDeployFailure", "Failed to deploy instance", details));
+                *self = Self::Failed(failure(
+                    "InstanceDeployFailure",
+                    "Failed to deploy instance",
+                    details,
+                ));
             }
         }
     }

@@ -88,7 +88,9 @@ impl SystemDescription {
             users: Box::default(),
             addresses: Box::default(),
             warnings: Box::default(),
-            intent: Intent::Standalone { reason: reason.into() },
+            intent: Intent::Standalone {
+                reason: reason.into(),
+            },
         }
     }
 

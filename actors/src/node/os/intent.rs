@@ -274,11 +274,7 @@ impl FromStr for Endpoint {
         };
         let port = match port.ok_or_else(wrong)? {
             "" if !text.ends_with(':') || text.contains("::") => API_PORT,
-            port => port
-                .parse()
-                .ok()
-                .filter(|port| *port > 0)
-                .ok_or_else(wrong)?,
+            port => port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?,
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '%' | '_');
         if host.is_empty() || !host.chars().all(plain) {
@@ -348,7 +344,17 @@ mod tests {
             assert_eq!((&*endpoint.host, endpoint.port), (host, port), "{text}");
             assert_eq!(endpoint.to_string().parse(), Ok(endpoint));
         }
-        for bad in ["", ":6443", "host:", "host:0", "host:70000", "host:x", "[fd00::1", "[fd00::1]6443", "a b:1"] {
+        for bad in [
+            "",
+            ":6443",
+            "host:",
+            "host:0",
+            "host:70000",
+            "host:x",
+            "[fd00::1",
+            "[fd00::1]6443",
+            "a b:1",
+        ] {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
         }
     }

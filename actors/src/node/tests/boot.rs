@@ -127,7 +127,12 @@ fn a_failed_boot_is_logged_and_falls_through_to_the_disk() {
 
 #[test]
 fn the_boot_order_is_tried_from_its_start_after_an_override() {
-    let order = [BootTarget::Hdd, BootTarget::Cd, BootTarget::Pxe, BootTarget::UefiHttp];
+    let order = [
+        BootTarget::Hdd,
+        BootTarget::Cd,
+        BootTarget::Pxe,
+        BootTarget::UefiHttp,
+    ];
     let mut rig = Rig::with_boot_order(Timing::instant(), &order);
     boot_to_request(&mut rig, BootTarget::UefiHttp, OverrideEnabled::Once);
     let fail = |rig: &mut Rig| {
@@ -146,7 +151,10 @@ fn the_boot_order_is_tried_from_its_start_after_an_override() {
     assert_eq!(asked(&rig), (BootTarget::UefiHttp, OverrideEnabled::Disabled));
     fail(&mut rig);
     assert_eq!(*rig.node.host(), Host::NoBootDevice);
-    assert_eq!(rig.node.boot_progress(), BootProgress::SystemHardwareInitializationComplete);
+    assert_eq!(
+        rig.node.boot_progress(),
+        BootProgress::SystemHardwareInitializationComplete
+    );
 }
 
 #[test]

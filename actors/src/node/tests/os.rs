@@ -91,7 +91,8 @@ fn a_node_whose_disk_was_erased_does_not_boot_it() {
     rig.boot_ramdisk(Rig::parameters(false));
     rig.look_up(crate::testkit::LookupAnswer::Token);
     let step = json!({"interface": "deploy", "step": "erase_devices_metadata"});
-    rig.execute("clean.execute_clean_step", json!({"step": step})).unwrap();
+    rig.execute("clean.execute_clean_step", json!({"step": step}))
+        .unwrap();
     rig.pass(Duration::ZERO);
     rig.reset(ResetType::ForceRestart);
     assert_eq!(*rig.node.host(), Host::NoBootDevice);
@@ -104,7 +105,11 @@ fn a_config_drive_by_url_is_fetched_within_the_step() {
     rig.pending.clear();
     write_image(&mut rig, &json!("HTTP://drives/1"));
     rig.pass(Duration::from_secs(60));
-    assert_eq!(rig.newest().command_status, CommandStatus::Running, "it waits for the fetch");
+    assert_eq!(
+        rig.newest().command_status,
+        CommandStatus::Running,
+        "it waits for the fetch"
+    );
     let fetched = |rig: &mut Rig, result| {
         let position = rig
             .pending
@@ -120,14 +125,20 @@ fn a_config_drive_by_url_is_fetched_within_the_step() {
     };
     assert_eq!(fetched(&mut rig, Ok("ZHJpdmU=".into())), Ok(Reply::Done));
     assert_eq!(rig.newest().command_status, CommandStatus::Succeeded);
-    assert_eq!(rig.node.disk().config_drive().map(|drive| &**drive), Some("ZHJpdmU="));
+    assert_eq!(
+        rig.node.disk().config_drive().map(|drive| &**drive),
+        Some("ZHJpdmU=")
+    );
 
     write_image(&mut rig, &json!("http://drives/2"));
     fetched(&mut rig, Err(FetchFailure("the server answers 404".into()))).unwrap();
     let failed = rig.newest();
     assert_eq!(failed.command_status, CommandStatus::Failed);
     let details = failed.command_error.unwrap().details;
-    assert!(details.contains("http://drives/2") && details.contains("404"), "{details}");
+    assert!(
+        details.contains("http://drives/2") && details.contains("404"),
+        "{details}"
+    );
     assert_eq!(
         rig.node.disk().config_drive().map(|drive| &**drive),
         Some("ZHJpdmU="),
