@@ -348,7 +348,7 @@ fn dependencies_of_the_program_point_one_way() {
     complaints.extend(only(
         &sources,
         "frontend",
-        &["settings", "directory", "telemetry", "observer", "clock"],
+        &["settings", "directory", "telemetry", "observer", "clock", "boot"],
     ));
     complaints.extend(only(
         &sources,
@@ -365,6 +365,26 @@ fn dependencies_of_the_program_point_one_way() {
     {
         if !source.is_in("cli") {
             complaints.push(format!("{}: only cli may use app", source.file.display()));
+        }
+    }
+    none(complaints);
+}
+
+#[test]
+fn parsers_of_what_boots_do_no_io() {
+    const OUTSIDE: [&[&str]; 7] = [
+        &["std", "fs"],
+        &["std", "net"],
+        &["std", "env"],
+        &["tokio"],
+        &["reqwest"],
+        &["actix"],
+        &["actix_web"],
+    ];
+    let mut complaints = Vec::new();
+    for source in sources("src").iter().filter(|source| source.is_in("boot")) {
+        for path in OUTSIDE.iter().filter(|path| source.names(path)) {
+            complaints.push(format!("{}: names {}", source.file.display(), path.join("::")));
         }
     }
     none(complaints);

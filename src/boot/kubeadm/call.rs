@@ -35,11 +35,12 @@ pub(super) fn find(files: &FileTree, commands: &[(CommandStage, String)]) -> Opt
 fn in_text(text: &str) -> Option<Call> {
     text.lines()
         .filter(|line| !line.trim_start().starts_with('#'))
-        .find_map(in_line)
+        .flat_map(|line| line.split([';', '&', '|']))
+        .find_map(in_command)
 }
 
-fn in_line(line: &str) -> Option<Call> {
-    let mut words = words(line);
+fn in_command(command: &str) -> Option<Call> {
+    let mut words = words(command);
     words.find(|word| *word == "kubeadm" || word.ends_with("/kubeadm"))?;
     let mut verb = None;
     let mut config = None;
@@ -48,7 +49,6 @@ fn in_line(line: &str) -> Option<Call> {
             "init" if verb.is_none() => verb = Some(Verb::Init),
             "join" if verb.is_none() => verb = Some(Verb::Join),
             "--config" => config = words.next().map(str::to_owned),
-            "&&" | "||" | ";" | "|" => break,
             _ => {
                 if let Some(path) = word.strip_prefix("--config=") {
                     config = Some(path.to_owned());
@@ -62,7 +62,6 @@ fn in_line(line: &str) -> Option<Call> {
 /// The words of a command line, without quotes around them.
 fn words(line: &str) -> impl Iterator<Item = &str> {
     line.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '(' | ')' | '`'))
-        .map(|word| word.trim_end_matches(';'))
         .filter(|word| !word.is_empty())
 }
 
