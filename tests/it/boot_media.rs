@@ -529,7 +529,7 @@ fn a_session_that_is_only_appended_does_not_count() {
     assert_eq!(read.volume_id(), "SECOND");
     assert_eq!(
         walk(&mut read).unwrap(),
-        files(&[("file", "two"), ("new", "two")])
+        files(&[("file", "one"), ("new", "two")])
     );
 }
 
