@@ -52,3 +52,13 @@ def test_ipxe_tells_who_to_trust_by_the_settings(tmp_path: Path) -> None:
         settings=settings,
     ) as rig:
         Fleet(rig.client, rig.enroll(boot_interface="ipxe"), LIFE).run()
+
+
+def test_parameters_on_a_removable_medium(tmp_path: Path) -> None:
+    """A ramdisk of the user's own, to which Ironic can speak only by a second medium."""
+    with Rig(tmp_path, nodes=1, told_by_media=True) as rig:
+        nodes = rig.enroll(user_iso=True, boot_interface="redfish-virtual-media")
+        (uuid,) = nodes
+        iso = rig.image(rig.ironic.images.silent_iso)
+        rig.client.update(uuid, driver_info__deploy_iso=iso, driver_info__config_via_removable=True)
+        Fleet(rig.client, nodes, [MANAGE, INSPECT, PROVIDE, DEPLOY]).run()

@@ -1,6 +1,7 @@
 """Booting the ramdisk from virtual media, with an ISO of the user's own.
 
-Ironic can neither put a token nor a kernel parameter on such an ISO: the token must come from the look-up.
+Ironic can neither put a token nor a kernel parameter on such an ISO: the token must come from the look-up, and where
+Ironic is from metalsim's settings.
 """
 
 from __future__ import annotations
@@ -13,16 +14,21 @@ from lib.waiting import wait_until
 
 
 def test_life_with_a_user_given_deploy_iso(tmp_path: Path) -> None:
-    with Rig(tmp_path, nodes=2) as rig:
-        nodes = rig.enroll(user_iso=True, boot_interface="redfish-virtual-media")
+    with Rig(tmp_path, nodes=10) as rig:
+        nodes = rig.enroll(
+            user_iso=True,
+            boot_interface="redfish-virtual-media",
+            bios_interface="no-bios",
+            firmware_interface="no-firmware",
+        )
         Fleet(rig.client, nodes, [MANAGE, INSPECT]).run()
 
-        watched, other = nodes
+        watched, *others = nodes
         rig.client.set_state(watched, "provide")
         rig.client.wait_for(watched, "clean wait")
         assert rig.client.request("GET", f"/v1/nodes/{watched}/vmedia")
         rig.client.wait_for(watched, "available")
-        Fleet(rig.client, {other: nodes[other]}, [PROVIDE]).run()
+        Fleet(rig.client, {uuid: nodes[uuid] for uuid in others}, [PROVIDE]).run()
 
         Fleet(rig.client, nodes, [DEPLOY]).run()
         for uuid, name in nodes.items():

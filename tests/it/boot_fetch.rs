@@ -158,6 +158,20 @@ async fn stub(request: HttpRequest, stub: web::Data<Stub>) -> HttpResponse {
     answer.no_chunking(end + 1 - start).streaming(Box::pin(pieces))
 }
 
+/// Serves the stub, over TLS if there is a configuration for it; its address.
+fn serve(world: &mut World, stub_data: &Arc<Stub>, tls: Option<Arc<rustls::ServerConfig>>) -> String {
+    let data = web::Data::from(Arc::clone(stub_data));
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let options = ServerOptions {
+        tls,
+        ..ServerOptions::new(Protocol::Control)
+    };
+    let address = world.serve(&options, move |config| {
+        config.app_data(data.clone()).default_service(web::to(stub));
+    });
+    format!("{scheme}://{address}")
+}
+
 /// A server of boot media, and nodes' way to it.
 struct Site {
     world: World,
@@ -175,10 +189,7 @@ impl Site {
             ..Plan::default()
         })
         .await;
-        let data = web::Data::from(Arc::clone(&stub_data));
-        let address = world.serve(&ServerOptions::new(Protocol::Control), move |config| {
-            config.app_data(data.clone()).default_service(web::to(stub));
-        });
+        let base = serve(&mut world, &stub_data, None);
         let settings = MediaSettings {
             fetch: true,
             limits,
@@ -186,7 +197,7 @@ impl Site {
         };
         Self {
             world,
-            base: format!("http://{address}"),
+            base,
             stub: stub_data,
             reader: MediaReader::start(settings, access).unwrap(),
         }
@@ -499,5 +510,35 @@ async fn scripts_that_never_end_are_stopped() {
     site.stub
         .put("/boot.ipxe", "#!ipxe\nsanboot --no-describe\n", None);
     assert!(matches!(site.boot(site.pxe()).await, Ok(BootImage::Disk)));
+    site.world.stop().await;
+}
+
+#[actix_web::test]
+async fn a_server_is_verified_where_the_slot_asks_for_it() {
+    let mut site = Site::new(LIMITS, &IronicAccess::default()).await;
+    site.stub.put("/a.iso", image("t"), None);
+    let own = metalsim::frontend::tls::self_signed(&["127.0.0.1".to_owned()]).unwrap();
+    let base = serve(&mut site.world, &site.stub, Some(own.config));
+    let request = |verify_certificate| {
+        let mut request = site.cd("/a.iso");
+        if let Some(media) = &mut request.media {
+            media.image = format!("{base}/a.iso").into();
+        }
+        BootRequest {
+            verify_certificate,
+            ..request
+        }
+    };
+    assert_eq!(site.agent(request(false)).await.token, Some(Secret::new("t")));
+    let refused = site.boot(request(true)).await.unwrap_err();
+    assert!(refused.0.to_lowercase().contains("certificate"), "{refused}");
+    let settings = MediaSettings {
+        fetch: true,
+        limits: LIMITS,
+        ca_pem: Some(own.pem),
+    };
+    let trusting = MediaReader::start(settings, &IronicAccess::default()).unwrap();
+    let booted = trusting.resolve(NodeId::from_name("n"), request(true)).await;
+    assert!(matches!(booted, Ok(BootImage::Agent(_))), "{booted:?}");
     site.world.stop().await;
 }

@@ -21,14 +21,12 @@ class Images:
     instance: str
     instance_sha256: str
     deploy_iso: str
+    silent_iso: str
+    """A ramdisk of the user's own that is told nothing, but looks for a medium with parameters beside its own."""
 
 
-def make_images(folder: Path, kernel_parameters: str = "") -> Images:
-    """Write all images into ``folder``.
-
-    ``kernel_parameters`` is the command line on the user's ISO: what an operator bakes into a ramdisk of
-    their own, since Ironic cannot add any to an ISO that it did not build.
-    """
+def make_images(folder: Path) -> Images:
+    """Write all images into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "ipa.kernel").write_bytes(b"kernel" * 100)
     (folder / "ipa.initramfs").write_bytes(b"ramdisk" * 100)
@@ -38,13 +36,16 @@ def make_images(folder: Path, kernel_parameters: str = "") -> Images:
     (folder / "instance.raw").write_bytes(image)
     # What Ironic takes for a boot loader is not looked into either.
     (folder / "esp.img").write_bytes(b"esp" * 1000)
-    make_iso(folder / "user-ramdisk.iso", kernel_parameters)
+    # Ironic cannot add a parameter to an ISO that it did not build, so this one tells nothing of Ironic.
+    make_iso(folder / "user-ramdisk.iso", "nofb nomodeset")
+    make_iso(folder / "silent-ramdisk.iso", "nofb nomodeset boot_method=vmedia")
     return Images(
         kernel="ipa.kernel",
         ramdisk="ipa.initramfs",
         instance="instance.raw",
         instance_sha256=hashlib.sha256(image).hexdigest(),
         deploy_iso="user-ramdisk.iso",
+        silent_iso="silent-ramdisk.iso",
     )
 
 

@@ -32,11 +32,7 @@ class IronicServer:
         http_root.mkdir(parents=True)
         state.mkdir()
         self.agent_api_url = self.options.agent_api_url or self.url
-        self.images: Images = make_images(
-            http_root / "images",
-            f"ipa-api-url={self.agent_api_url} ipa-insecure=1"
-            f" ipa-inspection-callback-url={self.agent_api_url}/v1/continue_inspection",
-        )
+        self.images: Images = make_images(http_root / "images")
         self.files = FileServer(http_root)
         self.config = self.folder / "ironic.conf"
         self.log = self.folder / "ironic.log"
