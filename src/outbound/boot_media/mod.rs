@@ -21,6 +21,7 @@ use metalsim_actors::ids::NodeId;
 use metalsim_actors::node::bmc::{BootTarget, Media, OverrideEnabled};
 use metalsim_actors::node::effect::{BootFailure, BootImage, BootRequest};
 use metalsim_actors::ports::{BootMedia, LocalFuture};
+use url::Url;
 
 use self::settings::Fallback;
 pub use self::settings::IronicAccess;
@@ -223,13 +224,19 @@ fn image_url(media: &Media) -> String {
     }
 }
 
-/// The reason, without what may be secret in the URL.
+/// The reason, with the URL but without what may be secret in it.
 fn failed(url: &str, error: &dyn std::fmt::Display) -> BootFailure {
-    let shown = url.split(['?', '#']).next().unwrap_or_default();
-    let shown = match (shown.find("://"), shown.rfind('@')) {
-        (Some(scheme), Some(at)) if at > scheme => format!("{}{}", &shown[..scheme + 3], &shown[at + 1..]),
-        _ => shown.to_owned(),
-    };
+    let shown = Url::parse(url).map_or_else(
+        |_| "the medium".to_owned(),
+        |mut url| {
+            // A URL without a host can have neither, and refuses.
+            url.set_username("").ok();
+            url.set_password(None).ok();
+            url.set_query(None);
+            url.set_fragment(None);
+            url.to_string()
+        },
+    );
     BootFailure(format!("{shown}: {error}").into())
 }
 
