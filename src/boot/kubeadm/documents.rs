@@ -11,7 +11,7 @@ use metalsim_actors::node::os::intent::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::user_data::parse_yaml;
+use super::super::user_data::{LARGEST, parse_yaml};
 use super::CERTIFICATES_DIR;
 
 /// Most documents of a file.
@@ -189,7 +189,7 @@ pub(super) fn read(path: &str, text: &str) -> Documents {
                 .push(format!("{path}: too many documents").into());
             break;
         }
-        let value = match parse_yaml(document) {
+        let value = match parse_yaml(document, LARGEST) {
             Ok(Value::Null) => continue,
             Ok(value) => value,
             Err(error) => {
@@ -455,7 +455,7 @@ impl GivenDiscovery {
 
 /// The cluster of a discovery kubeconfig.
 fn kubeconfig(text: &str, token: Option<Secret>) -> Option<Discovery> {
-    let value = parse_yaml(text).ok()?;
+    let value = parse_yaml(text, LARGEST).ok()?;
     let cluster = value.get("clusters")?.get(0)?.get("cluster")?;
     let server = cluster.get("server")?.as_str()?.strip_prefix("https://")?;
     let ca = cluster

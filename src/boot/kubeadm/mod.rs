@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use metalsim_actors::node::bmc::Secret;
 use metalsim_actors::node::os::description::{CommandStage, MetaData};
 use metalsim_actors::node::os::intent::{
-    Discovery, Init, Intent, JoinControlPlane, JoinWorker, KeyPair, NodeRegistration, Pki, Role,
+    Discovery, Etcd, Init, Intent, JoinControlPlane, JoinWorker, KeyPair, NodeRegistration, Pki, Role,
 };
 
 use self::call::{Call, Verb};
@@ -109,6 +109,7 @@ fn init(
     let cluster = documents.cluster.unwrap_or_else(documents::default_cluster);
     let init = documents.init.unwrap_or_default();
     let pki = pki(files, Some(&cluster.certificates_dir), missing);
+    check_keys(&pki, cluster.etcd == Etcd::Local, missing);
     Ok(Intent::Init(Box::new(Init {
         node: named(init.node, meta_data, missing),
         local: init.local,
@@ -144,6 +145,8 @@ fn join(
                     format!("{CERTIFICATES_DIR}/ca.crt: a control plane needs the cluster's CA").into(),
                 );
             }
+            // A join does not name its etcd; a client certificate is written for an external one only.
+            check_keys(&pki, pki.etcd_client.is_none(), missing);
             Intent::JoinControlPlane(Box::new(JoinControlPlane {
                 discovery,
                 node,
@@ -216,6 +219,16 @@ fn pki(files: &FileTree, folder: Option<&str>, missing: &mut Vec<Box<str>>) -> P
         front_proxy_ca: pair("front-proxy-ca.crt", "front-proxy-ca.key"),
         service_account: pair("sa.pub", "sa.key"),
         etcd_client: pair("apiserver-etcd-client.crt", "apiserver-etcd-client.key"),
+    }
+}
+
+/// A CA without its key can sign nothing, so no control plane comes up with it.
+fn check_keys(pki: &Pki, local_etcd: bool, missing: &mut Vec<Box<str>>) {
+    let etcd_ca = pki.etcd_ca.as_ref().filter(|_| local_etcd);
+    for (name, pair) in [("ca.key", pki.cluster_ca.as_ref()), ("etcd/ca.key", etcd_ca)] {
+        if pair.is_some_and(|pair| pair.private.is_none()) {
+            missing.push(format!("{name}: the CA's certificate was written without its key").into());
+        }
     }
 }
 

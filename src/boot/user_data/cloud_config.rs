@@ -19,7 +19,7 @@ pub(super) struct Merged(Map<String, Value>);
 impl Merged {
     /// Adds a document.
     pub(super) fn add(&mut self, text: &str, wanted: &mut Wanted) {
-        match yaml::parse(text) {
+        match yaml::parse(text, LARGEST) {
             Ok(Value::Object(document)) => {
                 for key in ["merge_how", "merge_type"] {
                     if document.contains_key(key) && !self.0.is_empty() {
@@ -159,6 +159,7 @@ fn scalar(value: &Value) -> Option<String> {
 fn is_true(value: &Value) -> bool {
     match value {
         Value::Bool(flag) => *flag,
+        Value::Number(number) => number.as_u64() == Some(1),
         Value::String(text) => ["true", "1", "on", "yes"].contains(&text.to_ascii_lowercase().as_str()),
         _ => false,
     }

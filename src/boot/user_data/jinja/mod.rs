@@ -1,10 +1,12 @@
 //! Templates in user data (cloud-init: `cloudinit/handlers/jinja_template.py`, `cloudinit/templater.py`).
 
+mod tags;
+
 use std::io::{self, Write};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior, Value};
+use minijinja::value::{Serde, ValueKind};
+use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::LARGEST;
@@ -13,6 +15,8 @@ use super::LARGEST;
 pub(super) const MISSING: &str = "CI_MISSING_JINJA_VAR/";
 /// Steps of a template.
 const FUEL: u64 = 1_000_000;
+/// Deepest nesting of calls.
+const RECURSION: usize = 32;
 
 /// What a template may use: `ds.meta_data`, `v1`, and the members of `v1` by themselves.
 #[derive(Clone, Debug)]
@@ -46,10 +50,27 @@ impl Variables {
     /// # Errors
     /// What is wrong with it.
     pub fn render(&self, template: &str) -> Result<String, String> {
+        tags::check(template).map_err(|tags::TooComplex { line }| {
+            format!("line {line} has a tag longer than any that is read")
+        })?;
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
         environment.set_fuel(Some(FUEL));
-        let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
+        environment.set_recursion_limit(RECURSION);
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        // Python's spelling, which is what cloud-init's templates print.
+        environment.set_formatter(|out, state, value| match value.kind() {
+            ValueKind::None => write!(out, "None").map_err(Error::from),
+            ValueKind::Bool => {
+                write!(out, "{}", if value.is_true() { "True" } else { "False" }).map_err(Error::from)
+            }
+            _ => minijinja::escape_formatter(out, state, value),
+        });
+        // As cloud-init's environment.
+        let syntax = SyntaxConfig::builder()
+            .trim_blocks(true)
+            .keep_trailing_newline(true)
+            .build();
         environment.set_syntax(syntax.map_err(|error| describe(&error))?);
         let context = Value::from(Serde(&self.0));
         let template = with_missing_named(&environment, &context, template);
@@ -120,7 +141,7 @@ fn with_missing_named(environment: &Environment<'_>, context: &Value, template: 
 }
 
 /// The variable that was missing where this text was rendered.
-pub(in super::super) fn missing_in(text: &str) -> Option<&str> {
+pub(in crate::boot) fn missing_in(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once(MISSING)?;
     let end = rest
         .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
@@ -167,10 +188,10 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_as_cloud_init_does() {
         let template =
-            "a: {{ ds.meta_data.nope }}\nb: {{ nope }}{% if ds.meta_data.nope is defined %}x{% endif %}\n";
+            "a: {{ ds.meta_data.nope }}\nb: {{ nope }}{% if ds.meta_data.nope is defined %}x{% endif %}.\n";
         assert_eq!(
             variables().render(template).unwrap(),
-            "a: CI_MISSING_JINJA_VAR/nope\nb: CI_MISSING_JINJA_VAR/nope\n"
+            "a: CI_MISSING_JINJA_VAR/nope\nb: CI_MISSING_JINJA_VAR/nope.\n"
         );
     }
 
@@ -181,6 +202,10 @@ mod tests {
             "{% for a in range(9999) %}{% for b in range(9999) %}{{ 'x' * 1000 }}{% endfor %}{% endfor %}",
             "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
             "{{ ",
+            &format!("{{{{ a{} }}}}", ".a".repeat(100_000)),
+            &format!("{{{{ {} 1 }}}}", "- ".repeat(100_000)),
+            &"{% if a %}".repeat(100_000),
+            &format!("{{% if a %}}{}{{% endif %}}", "{% elif a %}".repeat(100_000)),
             "{% endfor %}",
         ] {
             assert!(variables().render(template).is_err(), "{template}");
