@@ -1,0 +1,6 @@
+//! The pure part of a simulated cluster's API server.
+
+pub mod intern;
+pub mod names;
+pub mod object;
+pub mod status;

@@ -1,0 +1,761 @@
+//! A stored object: immutable, small, and shared wherever it can be.
+//!
+//! Ten thousand clusters hold the same bootstrap objects, and each write makes a new version of an object that
+//! differs from the last in one place. So an object is kept in parts, each behind its own `Arc`:
+//!
+//! - [`Head`]: what a writer chose in `metadata` (name, labels, annotations, finalizers, owners);
+//! - one [`Section`] for each other top-level field (`spec`, `status`, `data`, ...), as compact JSON text;
+//! - what the server alone decides (uid, versions, times), in plain fields;
+//! - `managedFields`.
+//!
+//! A status update shares head and spec with the version before it, and an object that is made in every cluster shares
+//! head and sections with its twins by way of the [`Interner`]. Text is a third of the size of a tree of
+//! `serde_json::Value`s, and what nearly every reader wants is text: reading concatenates.
+//! `apiVersion` and `kind` are not stored, they follow from the resource and the version asked for.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat, TimeZone as _, Utc};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::intern::Interner;
+use super::status::Status;
+
+/// Labels or annotations.
+pub type StringMap = BTreeMap<String, String>;
+
+/// Seconds since 1970: the resolution of every time in `metadata`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Second(pub i64);
+
+impl Second {
+    /// The second that `time` lies in.
+    #[must_use]
+    pub fn of(time: DateTime<Utc>) -> Self {
+        Self(time.timestamp())
+    }
+
+    /// Reads RFC 3339.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        DateTime::parse_from_rfc3339(text)
+            .ok()
+            .map(|time| Self(time.timestamp()))
+    }
+
+    /// `2026-01-31T12:00:00Z`.
+    #[must_use]
+    pub fn text(self) -> String {
+        Utc.timestamp_opt(self.0, 0)
+            .single()
+            .unwrap_or_default()
+            .to_rfc3339_opts(SecondsFormat::Secs, true)
+    }
+}
+
+/// An entry of `metadata.ownerReferences`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OwnerReference {
+    /// Group and version of the owner.
+    #[serde(deserialize_with = "or_default")]
+    pub api_version: String,
+    /// Kind of the owner.
+    #[serde(deserialize_with = "or_default")]
+    pub kind: String,
+    /// Name of the owner, in the namespace of the object or of the cluster.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// UID of the owner: what counts.
+    #[serde(deserialize_with = "or_default")]
+    pub uid: String,
+    /// Whether the owner is the managing controller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub controller: Option<bool>,
+    /// Whether foreground deletion of the owner waits for this object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block_owner_deletion: Option<bool>,
+}
+
+/// What wrote the fields of a [`ManagedEntry`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Operation {
+    /// Server-side apply.
+    Apply,
+    /// Everything else.
+    Update,
+}
+
+/// An entry of `metadata.managedFields`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ManagedEntry {
+    /// Who.
+    pub manager: Arc<str>,
+    /// How.
+    pub operation: Operation,
+    /// In which version of the API.
+    pub api_version: Arc<str>,
+    /// When; absent in entries that a client wrote without.
+    pub time: Option<Second>,
+    /// Through which subresource; empty for the main resource.
+    pub subresource: Arc<str>,
+    /// The field set, FieldsV1 as JSON text.
+    pub fields: Arc<str>,
+}
+
+/// That part of `metadata` which writers choose.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Head {
+    /// `metadata.name`.
+    pub name: Box<str>,
+    /// `metadata.namespace`; empty for cluster-scoped objects.
+    pub namespace: Box<str>,
+    /// `metadata.generateName`.
+    pub generate_name: Box<str>,
+    /// `metadata.labels`, sorted by key.
+    pub labels: Box<[(Box<str>, Box<str>)]>,
+    /// `metadata.annotations`, sorted by key.
+    pub annotations: Box<[(Box<str>, Box<str>)]>,
+    /// `metadata.finalizers`.
+    pub finalizers: Box<[Box<str>]>,
+    /// `metadata.ownerReferences`.
+    pub owners: Box<[OwnerReference]>,
+}
+
+/// A mark that the object is to go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Deletion {
+    /// `metadata.deletionTimestamp`: when the object is to be gone at the latest.
+    pub at: Second,
+    /// `metadata.deletionGracePeriodSeconds`.
+    pub grace: Option<i64>,
+}
+
+/// One top-level field: name and JSON text.
+pub type Section = (Cow<'static, str>, Arc<str>);
+
+/// A stored object, one version of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Object {
+    /// The chosen part of the metadata.
+    pub head: Arc<Head>,
+    /// The top-level fields but `apiVersion`, `kind` and `metadata`.
+    pub sections: Arc<[Section]>,
+    /// `metadata.managedFields`.
+    pub managed: Arc<[ManagedEntry]>,
+    /// `metadata.uid`.
+    pub uid: Uuid,
+    /// `metadata.resourceVersion`.
+    pub resource_version: u64,
+    /// `metadata.generation`; 0 where the kind has none.
+    pub generation: i64,
+    /// `metadata.creationTimestamp`.
+    pub created: Second,
+    /// Set while the object is being deleted.
+    pub deletion: Option<Deletion>,
+}
+
+/// `metadata` as clients write it: every field optional, `null` the same as absent.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Metadata {
+    /// Name; empty = to be generated.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// Prefix for a generated name.
+    #[serde(deserialize_with = "or_default")]
+    pub generate_name: String,
+    /// Namespace; empty for cluster-scoped objects.
+    #[serde(deserialize_with = "or_default")]
+    pub namespace: String,
+    /// UID, decided by the server.
+    #[serde(deserialize_with = "or_default")]
+    pub uid: String,
+    /// Version that the writer saw.
+    #[serde(deserialize_with = "or_default")]
+    pub resource_version: String,
+    /// Generation, decided by the server.
+    #[serde(deserialize_with = "or_default")]
+    pub generation: i64,
+    /// Creation time, decided by the server.
+    pub creation_timestamp: Option<String>,
+    /// Time of deletion, decided by the server.
+    pub deletion_timestamp: Option<String>,
+    /// Grace period, decided by the server.
+    pub deletion_grace_period_seconds: Option<i64>,
+    /// Labels.
+    #[serde(deserialize_with = "strings")]
+    pub labels: StringMap,
+    /// Annotations.
+    #[serde(deserialize_with = "strings")]
+    pub annotations: StringMap,
+    /// Finalizers.
+    #[serde(deserialize_with = "or_default")]
+    pub finalizers: Vec<String>,
+    /// Owners.
+    #[serde(deserialize_with = "or_default")]
+    pub owner_references: Vec<OwnerReference>,
+    /// Field managers; `None` = not said, which keeps them.
+    pub managed_fields: Option<Vec<WireManagedEntry>>,
+}
+
+/// An entry of `metadata.managedFields` as it stands on the wire.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WireManagedEntry {
+    /// Who.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
+    pub manager: String,
+    /// `Apply` or `Update`.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
+    pub operation: String,
+    /// Version of the API.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
+    pub api_version: String,
+    /// When, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// Always `FieldsV1`.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
+    pub fields_type: String,
+    /// The field set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fields_v1: Option<Value>,
+    /// Subresource.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
+    pub subresource: String,
+}
+
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A map of strings; Go reads a `null` value as the empty string.
+fn strings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StringMap, D::Error> {
+    let map = Option::<BTreeMap<String, Option<String>>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(map
+        .into_iter()
+        .map(|(key, value)| (key, value.unwrap_or_default()))
+        .collect())
+}
+
+/// An object that is being written: typed metadata, the rest as a tree.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Draft {
+    /// The metadata.
+    pub meta: Metadata,
+    /// All other top-level fields but `apiVersion` and `kind`.
+    pub body: Map<String, Value>,
+}
+
+impl Draft {
+    /// Reads a whole object. `kind` is for the message.
+    ///
+    /// # Errors
+    /// 400 when it is no object or its metadata has fields of the wrong type.
+    pub fn from_value(value: Value, kind: &str) -> Result<Self, Status> {
+        let Value::Object(mut body) = value else {
+            return Err(Status::bad_request(format!(
+                "{kind} cannot be handled as a {kind}: json: cannot unmarshal into Go value of type {kind}: not an object"
+            )));
+        };
+        let meta = match body.remove("metadata") {
+            None | Some(Value::Null) => Metadata::default(),
+            Some(meta) if !meta.is_object() => {
+                return Err(Status::bad_request(format!(
+                    "{kind} cannot be handled as a {kind}: metadata: not an object"
+                )));
+            }
+            Some(meta) => Metadata::deserialize(meta).map_err(|error| {
+                Status::bad_request(format!("{kind} cannot be handled as a {kind}: metadata: {error}"))
+            })?,
+        };
+        body.remove("apiVersion");
+        body.remove("kind");
+        // A typed server drops nulls on decoding; they would otherwise show up as changes.
+        body.retain(|_, value| !value.is_null());
+        Ok(Self { meta, body })
+    }
+
+    /// A field of the body by its path, `None` if any step is missing.
+    #[must_use]
+    pub fn at(&self, path: &[&str]) -> Option<&Value> {
+        let (first, rest) = path.split_first()?;
+        rest.iter()
+            .try_fold(self.body.get(*first)?, |value, key| value.get(key))
+    }
+}
+
+impl Object {
+    /// `metadata.name`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.head.name
+    }
+
+    /// `metadata.namespace`, if it has one.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        Some(&*self.head.namespace).filter(|namespace| !namespace.is_empty())
+    }
+
+    /// `metadata.uid` as text.
+    #[must_use]
+    pub fn uid_text(&self) -> String {
+        self.uid.hyphenated().to_string()
+    }
+
+    /// The value of a label.
+    #[must_use]
+    pub fn label(&self, key: &str) -> Option<&str> {
+        look_up(&self.head.labels, key)
+    }
+
+    /// The value of an annotation.
+    #[must_use]
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        look_up(&self.head.annotations, key)
+    }
+
+    /// Whether it carries the finalizer.
+    #[must_use]
+    pub fn has_finalizer(&self, name: &str) -> bool {
+        self.head.finalizers.iter().any(|finalizer| &**finalizer == name)
+    }
+
+    /// The owner that manages it.
+    #[must_use]
+    pub fn controller(&self) -> Option<&OwnerReference> {
+        self.head
+            .owners
+            .iter()
+            .find(|owner| owner.controller == Some(true))
+    }
+
+    /// Whether it is being deleted.
+    #[must_use]
+    pub const fn is_terminating(&self) -> bool {
+        self.deletion.is_some()
+    }
+
+    /// JSON text of a top-level field.
+    #[must_use]
+    pub fn section_text(&self, name: &str) -> Option<&str> {
+        self.sections
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, text)| &**text)
+    }
+
+    /// A top-level field as a tree.
+    #[must_use]
+    pub fn section(&self, name: &str) -> Option<Value> {
+        self.section_text(name)
+            .and_then(|text| serde_json::from_str(text).ok())
+    }
+
+    /// The top-level field `name` as a type of the caller's; `None` when it is missing or of another shape.
+    #[must_use]
+    pub fn read<'a, T: Deserialize<'a>>(&'a self, name: &str) -> Option<T> {
+        self.section_text(name)
+            .and_then(|text| serde_json::from_str(text).ok())
+    }
+
+    /// A field of the body by its path.
+    #[must_use]
+    pub fn at(&self, path: &[&str]) -> Option<Value> {
+        let (first, rest) = path.split_first()?;
+        let section = self.section(first)?;
+        rest.iter()
+            .try_fold(&section, |value, key| value.get(key))
+            .cloned()
+    }
+
+    /// The object as a draft, to change and write back. `resourceVersion` and `uid` are set, so writing it back is an optimistic update.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        let head = &self.head;
+        let meta = Metadata {
+            name: head.name.to_string(),
+            generate_name: head.generate_name.to_string(),
+            namespace: head.namespace.to_string(),
+            uid: self.uid_text(),
+            resource_version: self.resource_version.to_string(),
+            generation: self.generation,
+            creation_timestamp: Some(self.created.text()),
+            deletion_timestamp: self.deletion.map(|deletion| deletion.at.text()),
+            deletion_grace_period_seconds: self.deletion.and_then(|deletion| deletion.grace),
+            labels: strings_of(&head.labels),
+            annotations: strings_of(&head.annotations),
+            finalizers: head.finalizers.iter().map(ToString::to_string).collect(),
+            owner_references: head.owners.to_vec(),
+            managed_fields: Some(self.managed.iter().map(ManagedEntry::to_wire).collect()),
+        };
+        Draft {
+            meta,
+            body: self.body(),
+        }
+    }
+
+    /// All top-level fields but `apiVersion`, `kind` and `metadata`, as trees.
+    #[must_use]
+    pub fn body(&self) -> Map<String, Value> {
+        self.sections
+            .iter()
+            .filter_map(|(key, text)| Some((key.to_string(), serde_json::from_str(text).ok()?)))
+            .collect()
+    }
+
+    /// `metadata` as a tree, with `managedFields`.
+    #[must_use]
+    pub fn metadata(&self) -> Map<String, Value> {
+        let mut text = Vec::new();
+        self.write_metadata(&mut text);
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// The whole object as a tree.
+    #[must_use]
+    pub fn to_value(&self, api_version: &str, kind: &str) -> Value {
+        let mut map = self.body();
+        map.insert("apiVersion".to_owned(), api_version.into());
+        map.insert("kind".to_owned(), kind.into());
+        map.insert("metadata".to_owned(), Value::Object(self.metadata()));
+        Value::Object(map)
+    }
+
+    /// Appends the whole object as JSON; without `kind` and `apiVersion` when `of` is `None`, as items of typed lists stand.
+    pub fn write_json(&self, of: Option<(&str, &str)>, out: &mut Vec<u8>) {
+        out.push(b'{');
+        if let Some((api_version, kind)) = of {
+            out.extend_from_slice(b"\"kind\":");
+            write_string(kind, out);
+            out.extend_from_slice(b",\"apiVersion\":");
+            write_string(api_version, out);
+            out.push(b',');
+        }
+        out.extend_from_slice(b"\"metadata\":");
+        self.write_metadata(out);
+        for (key, text) in self.sections.iter() {
+            out.push(b',');
+            write_string(key, out);
+            out.push(b':');
+            out.extend_from_slice(text.as_bytes());
+        }
+        out.push(b'}');
+    }
+
+    /// Appends `metadata` as JSON.
+    pub fn write_metadata(&self, out: &mut Vec<u8>) {
+        let head = &self.head;
+        out.extend_from_slice(b"{\"name\":");
+        write_string(&head.name, out);
+        for (key, text) in [
+            ("generateName", &head.generate_name),
+            ("namespace", &head.namespace),
+        ] {
+            if !text.is_empty() {
+                write_key(key, out);
+                write_string(text, out);
+            }
+        }
+        let _ = write!(
+            out,
+            ",\"uid\":\"{}\",\"resourceVersion\":\"{}\"",
+            self.uid.hyphenated(),
+            self.resource_version
+        );
+        if self.generation != 0 {
+            let _ = write!(out, ",\"generation\":{}", self.generation);
+        }
+        let _ = write!(out, ",\"creationTimestamp\":\"{}\"", self.created.text());
+        if let Some(deletion) = self.deletion {
+            let _ = write!(out, ",\"deletionTimestamp\":\"{}\"", deletion.at.text());
+            if let Some(grace) = deletion.grace {
+                let _ = write!(out, ",\"deletionGracePeriodSeconds\":{grace}");
+            }
+        }
+        for (key, map) in [("labels", &head.labels), ("annotations", &head.annotations)] {
+            if !map.is_empty() {
+                write_key(key, out);
+                out.push(b'{');
+                for (index, (name, value)) in map.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    write_string(name, out);
+                    out.push(b':');
+                    write_string(value, out);
+                }
+                out.push(b'}');
+            }
+        }
+        if !head.owners.is_empty() {
+            write_key("ownerReferences", out);
+            write_serialized(&head.owners, out);
+        }
+        if !head.finalizers.is_empty() {
+            write_key("finalizers", out);
+            write_serialized(&head.finalizers, out);
+        }
+        if !self.managed.is_empty() {
+            write_key("managedFields", out);
+            out.push(b'[');
+            for (index, entry) in self.managed.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                entry.write_json(out);
+            }
+            out.push(b']');
+        }
+        out.push(b'}');
+    }
+
+    /// Bytes of JSON, roughly, without looking at sharing: what limits count.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let sections: usize = self
+            .sections
+            .iter()
+            .map(|(key, text)| key.len() + text.len() + 4)
+            .sum();
+        let managed: usize = self.managed.iter().map(|entry| entry.fields.len() + 128).sum();
+        let pairs = |map: &[(Box<str>, Box<str>)]| {
+            map.iter()
+                .map(|(key, value)| key.len() + value.len() + 6)
+                .sum::<usize>()
+        };
+        256 + sections
+            + managed
+            + pairs(&self.head.labels)
+            + pairs(&self.head.annotations)
+            + self.head.owners.len() * 160
+    }
+
+    /// Makes sections from a body: text that did not change is shared with `previous`, other text by way of `interner`.
+    #[must_use]
+    pub fn seal(body: &Map<String, Value>, previous: Option<&Self>, interner: &Interner) -> Arc<[Section]> {
+        let sections: Vec<Section> = body
+            .iter()
+            .map(|(key, value)| {
+                let text = value.to_string();
+                let shared = previous
+                    .and_then(|previous| previous.sections.iter().find(|(old, _)| old == key))
+                    .filter(|(_, old)| **old == *text)
+                    .map(|(_, old)| Arc::clone(old));
+                let text = shared.unwrap_or_else(|| {
+                    if previous.is_none() {
+                        interner.text(&text)
+                    } else {
+                        Arc::from(text)
+                    }
+                });
+                (section_name(key), text)
+            })
+            .collect();
+        match previous {
+            Some(previous) if *previous.sections == *sections => Arc::clone(&previous.sections),
+            _ => sections.into(),
+        }
+    }
+}
+
+/// The usual names of sections cost nothing; others are kept.
+fn section_name(key: &str) -> Cow<'static, str> {
+    const USUAL: [&str; 14] = [
+        "spec",
+        "status",
+        "data",
+        "type",
+        "rules",
+        "roleRef",
+        "subjects",
+        "secrets",
+        "subsets",
+        "endpoints",
+        "ports",
+        "addressType",
+        "binaryData",
+        "immutable",
+    ];
+    USUAL
+        .into_iter()
+        .find(|usual| *usual == key)
+        .map_or_else(|| Cow::Owned(key.to_owned()), Cow::Borrowed)
+}
+
+fn look_up<'a>(map: &'a [(Box<str>, Box<str>)], key: &str) -> Option<&'a str> {
+    let index = map.binary_search_by(|(name, _)| (**name).cmp(key)).ok()?;
+    map.get(index).map(|(_, value)| &**value)
+}
+
+/// A sorted list of pairs as a map.
+#[must_use]
+pub fn strings_of(pairs: &[(Box<str>, Box<str>)]) -> StringMap {
+    pairs
+        .iter()
+        .map(|(key, value)| (key.to_string(), value.to_string()))
+        .collect()
+}
+
+impl Head {
+    /// The chosen part of `meta`.
+    #[must_use]
+    pub fn of(meta: &Metadata) -> Self {
+        let pairs = |map: &StringMap| {
+            map.iter()
+                .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
+                .collect()
+        };
+        Self {
+            name: meta.name.as_str().into(),
+            namespace: meta.namespace.as_str().into(),
+            generate_name: meta.generate_name.as_str().into(),
+            labels: pairs(&meta.labels),
+            annotations: pairs(&meta.annotations),
+            finalizers: meta.finalizers.iter().map(|text| text.as_str().into()).collect(),
+            owners: meta.owner_references.iter().cloned().collect(),
+        }
+    }
+}
+
+impl ManagedEntry {
+    /// The wire's form.
+    #[must_use]
+    pub fn to_wire(&self) -> WireManagedEntry {
+        WireManagedEntry {
+            manager: self.manager.to_string(),
+            operation: match self.operation {
+                Operation::Apply => "Apply".to_owned(),
+                Operation::Update => "Update".to_owned(),
+            },
+            api_version: self.api_version.to_string(),
+            time: self.time.map(Second::text),
+            fields_type: "FieldsV1".to_owned(),
+            fields_v1: serde_json::from_str(&self.fields).ok(),
+            subresource: self.subresource.to_string(),
+        }
+    }
+
+    fn write_json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"manager\":");
+        write_string(&self.manager, out);
+        let _ = write!(out, ",\"operation\":\"{:?}\"", self.operation);
+        write_key("apiVersion", out);
+        write_string(&self.api_version, out);
+        if let Some(time) = self.time {
+            let _ = write!(out, ",\"time\":\"{}\"", time.text());
+        }
+        out.extend_from_slice(b",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":");
+        out.extend_from_slice(self.fields.as_bytes());
+        if !self.subresource.is_empty() {
+            write_key("subresource", out);
+            write_string(&self.subresource, out);
+        }
+        out.push(b'}');
+    }
+}
+
+fn write_key(key: &str, out: &mut Vec<u8>) {
+    out.push(b',');
+    write_string(key, out);
+    out.push(b':');
+}
+
+fn write_string(text: &str, out: &mut Vec<u8>) {
+    write_serialized(text, out);
+}
+
+fn write_serialized<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+    // Writing strings, lists and plain structs to memory cannot fail.
+    let _ = serde_json::to_writer(out, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn sample(interner: &Interner) -> Object {
+        let value = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "a", "namespace": "n", "labels": {"k": "v\""}, "annotations": null, "finalizers": ["x/y"],
+                "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "o", "uid": "u", "controller": true}]},
+            "spec": {"nodeName": "z"}, "status": null, "extra": [1],
+        });
+        let draft = Draft::from_value(value, "Pod").unwrap();
+        Object {
+            head: interner.head(Head::of(&draft.meta)),
+            sections: Object::seal(&draft.body, None, interner),
+            managed: Arc::new([]),
+            uid: Uuid::from_u128(7),
+            resource_version: 12,
+            generation: 1,
+            created: Second(0),
+            deletion: None,
+        }
+    }
+
+    #[test]
+    fn text_and_tree_agree() {
+        let object = sample(&Interner::default());
+        let mut text = Vec::new();
+        object.write_json(Some(("v1", "Pod")), &mut text);
+        let parsed: Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(parsed, object.to_value("v1", "Pod"));
+        assert_eq!(
+            parsed,
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "n", "labels": {"k": "v\""},
+                "uid": "00000000-0000-0000-0000-000000000007", "resourceVersion": "12", "generation": 1,
+                "creationTimestamp": "1970-01-01T00:00:00Z", "finalizers": ["x/y"],
+                "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "o", "uid": "u", "controller": true}]},
+                "spec": {"nodeName": "z"}, "extra": [1]})
+        );
+        let again = Draft::from_value(parsed, "Pod").unwrap();
+        assert_eq!(Head::of(&again.meta), *object.head);
+        assert_eq!(object.at(&["spec", "nodeName"]), Some(json!("z")));
+        assert_eq!(object.label("k"), Some("v\""));
+    }
+
+    #[test]
+    fn twins_share_their_parts() {
+        let interner = Interner::default();
+        let (one, two) = (sample(&interner), sample(&interner));
+        assert!(Arc::ptr_eq(&one.head, &two.head));
+        assert!(Arc::ptr_eq(&one.sections[0].1, &two.sections[0].1));
+        let mut body = one.body();
+        body.insert("status".to_owned(), json!({"phase": "Running"}));
+        let next = Object::seal(&body, Some(&one), &interner);
+        assert!(
+            Arc::ptr_eq(&next[1].1, &one.sections[1].1),
+            "an unchanged spec is shared"
+        );
+        assert!(Arc::ptr_eq(
+            &Object::seal(&one.body(), Some(&one), &interner),
+            &one.sections
+        ));
+    }
+
+    #[test]
+    fn wrong_types_are_refused() {
+        for meta in [
+            json!({"name": 1}),
+            json!({"labels": {"a": 1}}),
+            json!([]),
+            json!({"finalizers": "x"}),
+        ] {
+            let status = Draft::from_value(json!({"metadata": meta}), "Pod").unwrap_err();
+            assert_eq!(status.code, 400, "{status}");
+        }
+        assert_eq!(Draft::from_value(json!([]), "Pod").unwrap_err().code, 400);
+    }
+}
