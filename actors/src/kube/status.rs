@@ -3,6 +3,7 @@
 //! Messages, reasons and codes are those of a real server (kubernetes: `apimachinery/pkg/api/errors/errors.go`,
 //! `apimachinery/pkg/util/validation/field/errors.go`): clients branch on reason and code, people read the message.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use serde::ser::{SerializeMap as _, Serializer};
@@ -114,6 +115,8 @@ pub struct Status {
     pub message: String,
     /// What it is about.
     pub details: Option<Box<Details>>,
+    /// `metadata.continue`: a token to go on with after an expired one.
+    pub resume: Option<String>,
 }
 
 impl Serialize for Status {
@@ -121,7 +124,8 @@ impl Serialize for Status {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("kind", "Status")?;
         map.serialize_entry("apiVersion", "v1")?;
-        map.serialize_entry("metadata", &serde_json::Map::new())?;
+        let resume = self.resume.iter().map(|token| ("continue", token));
+        map.serialize_entry("metadata", &resume.collect::<BTreeMap<_, _>>())?;
         map.serialize_entry(
             "status",
             if self.reason.is_some() {
@@ -176,6 +180,7 @@ impl Status {
             code: reason.code(),
             message: message.into(),
             details: None,
+            resume: None,
         }
     }
 
@@ -205,6 +210,7 @@ impl Status {
                 uid: uid.to_owned(),
                 ..Details::default()
             })),
+            resume: None,
         }
     }
 
