@@ -6,8 +6,10 @@
 pub mod apply;
 pub mod convert;
 pub mod defaulting;
+pub mod garbage;
 pub mod intern;
 pub mod names;
+pub mod namespace;
 pub mod object;
 pub mod patch;
 pub mod quantity;
