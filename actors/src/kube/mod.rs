@@ -14,6 +14,7 @@ pub mod object;
 pub mod patch;
 pub mod quantity;
 pub mod resource;
+pub mod scale;
 pub mod selector;
 pub mod status;
 pub mod store;

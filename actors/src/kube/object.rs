@@ -13,18 +13,23 @@
 //! `serde_json::Value`s, and what nearly every reader wants is text: reading concatenates.
 //! `apiVersion` and `kind` are not stored, they follow from the resource and the version asked for.
 
+mod draft;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, TimeZone as _, Utc};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::intern::Interner;
-use super::status::Status;
+
+pub use draft::{Draft, Metadata, WireManagedEntry};
+
+use draft::or_default;
 
 /// Labels or annotations.
 pub type StringMap = BTreeMap<String, String>;
@@ -158,139 +163,6 @@ pub struct Object {
     pub created: Second,
     /// Set while the object is being deleted.
     pub deletion: Option<Deletion>,
-}
-
-/// `metadata` as clients write it: every field optional, `null` the same as absent.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Metadata {
-    /// Name; empty = to be generated.
-    #[serde(deserialize_with = "or_default")]
-    pub name: String,
-    /// Prefix for a generated name.
-    #[serde(deserialize_with = "or_default")]
-    pub generate_name: String,
-    /// Namespace; empty for cluster-scoped objects.
-    #[serde(deserialize_with = "or_default")]
-    pub namespace: String,
-    /// UID, decided by the server.
-    #[serde(deserialize_with = "or_default")]
-    pub uid: String,
-    /// Version that the writer saw.
-    #[serde(deserialize_with = "or_default")]
-    pub resource_version: String,
-    /// Generation, decided by the server.
-    #[serde(deserialize_with = "or_default")]
-    pub generation: i64,
-    /// Creation time, decided by the server.
-    pub creation_timestamp: Option<String>,
-    /// Time of deletion, decided by the server.
-    pub deletion_timestamp: Option<String>,
-    /// Grace period, decided by the server.
-    pub deletion_grace_period_seconds: Option<i64>,
-    /// Labels.
-    #[serde(deserialize_with = "strings")]
-    pub labels: StringMap,
-    /// Annotations.
-    #[serde(deserialize_with = "strings")]
-    pub annotations: StringMap,
-    /// Finalizers.
-    #[serde(deserialize_with = "or_default")]
-    pub finalizers: Vec<String>,
-    /// Owners.
-    #[serde(deserialize_with = "or_default")]
-    pub owner_references: Vec<OwnerReference>,
-    /// Field managers; `None` = not said, which keeps them.
-    pub managed_fields: Option<Vec<WireManagedEntry>>,
-}
-
-/// An entry of `metadata.managedFields` as it stands on the wire.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct WireManagedEntry {
-    /// Who.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
-    pub manager: String,
-    /// `Apply` or `Update`.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
-    pub operation: String,
-    /// Version of the API.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
-    pub api_version: String,
-    /// When, RFC 3339.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub time: Option<String>,
-    /// Always `FieldsV1`.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
-    pub fields_type: String,
-    /// The field set.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fields_v1: Option<Value>,
-    /// Subresource.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
-    pub subresource: String,
-}
-
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// A map of strings; Go reads a `null` value as the empty string.
-fn strings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StringMap, D::Error> {
-    let map = Option::<BTreeMap<String, Option<String>>>::deserialize(deserializer)?.unwrap_or_default();
-    Ok(map
-        .into_iter()
-        .map(|(key, value)| (key, value.unwrap_or_default()))
-        .collect())
-}
-
-/// An object that is being written: typed metadata, the rest as a tree.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Draft {
-    /// The metadata.
-    pub meta: Metadata,
-    /// All other top-level fields but `apiVersion` and `kind`.
-    pub body: Map<String, Value>,
-}
-
-impl Draft {
-    /// Reads a whole object. `kind` is for the message.
-    ///
-    /// # Errors
-    /// 400 when it is no object or its metadata has fields of the wrong type.
-    pub fn from_value(value: Value, kind: &str) -> Result<Self, Status> {
-        let Value::Object(mut body) = value else {
-            return Err(Status::bad_request(format!(
-                "{kind} cannot be handled as a {kind}: json: cannot unmarshal into Go value of type {kind}: not an object"
-            )));
-        };
-        let meta = match body.remove("metadata") {
-            None | Some(Value::Null) => Metadata::default(),
-            Some(meta) if !meta.is_object() => {
-                return Err(Status::bad_request(format!(
-                    "{kind} cannot be handled as a {kind}: metadata: not an object"
-                )));
-            }
-            Some(meta) => Metadata::deserialize(meta).map_err(|error| {
-                Status::bad_request(format!("{kind} cannot be handled as a {kind}: metadata: {error}"))
-            })?,
-        };
-        body.remove("apiVersion");
-        body.remove("kind");
-        // A typed server drops nulls on decoding; they would otherwise show up as changes.
-        body.retain(|_, value| !value.is_null());
-        Ok(Self { meta, body })
-    }
-
-    /// A field of the body by its path, `None` if any step is missing.
-    #[must_use]
-    pub fn at(&self, path: &[&str]) -> Option<&Value> {
-        let (first, rest) = path.split_first()?;
-        rest.iter()
-            .try_fold(self.body.get(*first)?, |value, key| value.get(key))
-    }
 }
 
 impl Object {
@@ -680,82 +552,4 @@ fn write_serialized<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn sample(interner: &Interner) -> Object {
-        let value = json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": "a", "namespace": "n", "labels": {"k": "v\""}, "annotations": null, "finalizers": ["x/y"],
-                "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "o", "uid": "u", "controller": true}]},
-            "spec": {"nodeName": "z"}, "status": null, "extra": [1],
-        });
-        let draft = Draft::from_value(value, "Pod").unwrap();
-        Object {
-            head: interner.head(Head::of(&draft.meta)),
-            sections: Object::seal(&draft.body, None, interner),
-            managed: Arc::new([]),
-            uid: Uuid::from_u128(7),
-            resource_version: 12,
-            generation: 1,
-            created: Second(0),
-            deletion: None,
-        }
-    }
-
-    #[test]
-    fn text_and_tree_agree() {
-        let object = sample(&Interner::default());
-        let mut text = Vec::new();
-        object.write_json(Some(("v1", "Pod")), &mut text);
-        let parsed: Value = serde_json::from_slice(&text).unwrap();
-        assert_eq!(parsed, object.to_value("v1", "Pod"));
-        assert_eq!(
-            parsed,
-            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "n", "labels": {"k": "v\""},
-                "uid": "00000000-0000-0000-0000-000000000007", "resourceVersion": "12", "generation": 1,
-                "creationTimestamp": "1970-01-01T00:00:00Z", "finalizers": ["x/y"],
-                "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "o", "uid": "u", "controller": true}]},
-                "spec": {"nodeName": "z"}, "extra": [1]})
-        );
-        let again = Draft::from_value(parsed, "Pod").unwrap();
-        assert_eq!(Head::of(&again.meta), *object.head);
-        assert_eq!(object.at(&["spec", "nodeName"]), Some(json!("z")));
-        assert_eq!(object.label("k"), Some("v\""));
-    }
-
-    #[test]
-    fn twins_share_their_parts() {
-        let interner = Interner::default();
-        let (one, two) = (sample(&interner), sample(&interner));
-        assert!(Arc::ptr_eq(&one.head, &two.head));
-        assert!(Arc::ptr_eq(&one.sections[0].1, &two.sections[0].1));
-        let mut body = one.body();
-        body.insert("status".to_owned(), json!({"phase": "Running"}));
-        let next = Object::seal(&body, Some(&one), &interner);
-        assert!(
-            Arc::ptr_eq(&next[1].1, &one.sections[1].1),
-            "an unchanged spec is shared"
-        );
-        assert!(Arc::ptr_eq(
-            &Object::seal(&one.body(), Some(&one), &interner),
-            &one.sections
-        ));
-    }
-
-    #[test]
-    fn wrong_types_are_refused() {
-        for meta in [
-            json!({"name": 1}),
-            json!({"labels": {"a": 1}}),
-            json!([]),
-            json!({"finalizers": "x"}),
-        ] {
-            let status = Draft::from_value(json!({"metadata": meta}), "Pod").unwrap_err();
-            assert_eq!(status.code, 400, "{status}");
-        }
-        assert_eq!(Draft::from_value(json!([]), "Pod").unwrap_err().code, 400);
-    }
-}
+mod tests;

@@ -13,6 +13,7 @@
 mod commit;
 mod delete;
 mod list;
+mod parts;
 #[cfg(test)]
 mod tests;
 mod watch;

@@ -261,8 +261,8 @@ fn position(list: &[Value], item: &Value, merge: Option<&Merge>) -> Option<usize
 
 /// Items that `order` names come in that order; the others keep the server's, and stand between the first where both orders allow it.
 fn ordered(items: Vec<Value>, order: &[Value], server: &[Value], merge: Option<&Merge>) -> Vec<Value> {
-    let (mut named, mut rest): (Vec<(Option<usize>, Value)>, Vec<(Option<usize>, Value)>) =
-        (Vec::new(), Vec::new());
+    let mut named: Vec<(Option<usize>, Value)> = Vec::new();
+    let mut rest: Vec<(Option<usize>, Value)> = Vec::new();
     for item in items {
         match position(order, &item, merge) {
             Some(place) => named.push((Some(place), item)),
