@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod convert;
+pub mod crd;
 pub mod defaulting;
 pub mod garbage;
 pub mod intern;

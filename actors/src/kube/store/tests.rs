@@ -1,5 +1,6 @@
 //! Tests of the store: tables of single rules.
 
+mod applies;
 mod lists;
 mod properties;
 
