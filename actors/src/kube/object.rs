@@ -25,7 +25,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::apply;
 use super::intern::Interner;
+use super::status::Status;
 
 pub use draft::{Draft, Metadata, WireManagedEntry};
 
@@ -410,6 +412,39 @@ impl Object {
             + pairs(&self.head.labels)
             + pairs(&self.head.annotations)
             + self.head.owners.len() * 160
+    }
+
+    /// Reads an object as [`Self::to_value`] gave it: for durable state. The account of fields must be well-formed.
+    ///
+    /// # Errors
+    /// 400 for a value of the wrong shape, or without what the server decides.
+    pub fn from_stored(value: Value, kind: &str, interner: &Interner) -> Result<Self, Status> {
+        let draft = Draft::from_value(value, kind)?;
+        let meta = &draft.meta;
+        let lacks =
+            |field: &str| Status::bad_request(format!("stored {kind} {:?}: bad metadata.{field}", meta.name));
+        let time = |text: &Option<String>| text.as_deref().and_then(Second::parse);
+        let managed = apply::from_wire(meta.managed_fields.as_deref().unwrap_or_default());
+        let deletion = match &meta.deletion_timestamp {
+            None => None,
+            stamp => Some(Deletion {
+                at: time(stamp).ok_or_else(|| lacks("deletionTimestamp"))?,
+                grace: meta.deletion_grace_period_seconds,
+            }),
+        };
+        Ok(Self {
+            head: interner.head(Head::of(meta)),
+            sections: Self::seal(&draft.body, None, interner),
+            managed: managed.ok_or_else(|| lacks("managedFields"))?.into(),
+            uid: Uuid::parse_str(&meta.uid).map_err(|_| lacks("uid"))?,
+            resource_version: meta
+                .resource_version
+                .parse()
+                .map_err(|_| lacks("resourceVersion"))?,
+            generation: meta.generation,
+            created: time(&meta.creation_timestamp).ok_or_else(|| lacks("creationTimestamp"))?,
+            deletion,
+        })
     }
 
     /// Makes sections from a body: text that did not change is shared with `previous`, other text by way of `interner`.

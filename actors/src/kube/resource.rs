@@ -316,6 +316,33 @@ impl Resource {
         Some(found.unwrap_or_else(|| selectable.default.to_owned()))
     }
 
+    /// Whether the field can have this value at all; `true` when only reading it can tell.
+    #[must_use]
+    pub fn may_hold(&self, object: &Object, label: &str, value: &str) -> bool {
+        // Such texts stand in JSON as they are.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        if value.is_empty() || !value.bytes().all(plain) {
+            return true;
+        }
+        let Some(selectable) = self
+            .selectable
+            .iter()
+            .find(|selectable| selectable.label == label)
+        else {
+            return true;
+        };
+        selectable.default == value
+            || selectable
+                .paths
+                .iter()
+                .filter_map(|path| path.first())
+                .any(|first| {
+                    object
+                        .section_text(first)
+                        .is_some_and(|text| text.contains(value))
+                })
+    }
+
     /// Whether a field selector may name the field.
     #[must_use]
     pub fn selects(&self, label: &str) -> bool {

@@ -446,6 +446,10 @@ impl FieldSelector {
     #[must_use]
     pub fn matches(&self, resource: &Resource, object: &Object) -> bool {
         self.terms.iter().all(|(label, equal, value)| {
+            // Most objects of a large list do not even hold the text: that is seen without reading the JSON.
+            if *equal && !resource.may_hold(object, label, value) {
+                return false;
+            }
             resource
                 .field(object, label)
                 .is_some_and(|found| (found == *value) == *equal)

@@ -117,6 +117,27 @@ impl Store {
         Ok((object, remove))
     }
 
+    /// Puts back an object from durable state, with the version and uid that it had. There is no history of it: watches start
+    /// after the newest object.
+    pub fn restore(&mut self, resource: &Resource, object: Object) {
+        let key = resource.key(object.namespace(), object.name()).into_boxed_str();
+        self.version = self.version.max(object.resource_version);
+        let object = Arc::new(object);
+        let objects = self.collections.entry(resource.home).or_default();
+        match objects.insert(key.clone(), Arc::clone(&object)) {
+            Some(before) => self.index(resource.home, &key, &before, false),
+            None => self.objects = self.objects.saturating_add(1),
+        }
+        self.index(resource.home, &key, &object, true);
+        self.compact(self.version);
+    }
+
+    /// Lets versions go on from `version`, which a store had before it was stored.
+    pub fn resume_at(&mut self, version: u64) {
+        self.version = self.version.max(version);
+        self.compact(self.version);
+    }
+
     /// Keeps the index of owners.
     fn index(&mut self, resource: ResourceId, key: &str, object: &Object, present: bool) {
         for owner in &object.head.owners {

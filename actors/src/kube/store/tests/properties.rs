@@ -156,6 +156,25 @@ proptest! {
         }
     }
 
+    /// What is written out and read back is the same store, and goes on from the same version.
+    #[test]
+    fn a_store_survives_its_storage(ops in prop::collection::vec(op(), 1..40)) {
+        let mut store = store();
+        for op in &ops {
+            run(&mut store, op);
+        }
+        let mut copy = bare(Limits::default());
+        for (id, object) in store.everything() {
+            let resource = BUILT_IN.iter().find(|resource| resource.id == id).unwrap();
+            let value = object.to_value("v1", &resource.kind);
+            copy.restore(resource, Object::from_stored(value, &resource.kind, &copy.interner).unwrap());
+        }
+        copy.resume_at(store.version());
+        prop_assert_eq!(state(&store, ""), state(&copy, ""));
+        prop_assert_eq!((store.version(), store.len()), (copy.version(), copy.len()));
+        prop_assert_eq!(copy.oldest_version(), copy.version());
+    }
+
     /// Pages put together are the list at the first page's version, whatever happens in between.
     #[test]
     fn pages_together_are_one_list(ops in prop::collection::vec(op(), 1..40), later in prop::collection::vec(op(), 0..6), limit in 1..4_usize) {
