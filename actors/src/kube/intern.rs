@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::object::Head;
+use super::object::{Head, ManagedEntry};
 
 /// Texts above this size are not looked up: large ones are rarely equal, and hashing them costs.
 const LARGEST_TEXT: usize = 64 * 1024;
@@ -61,6 +61,22 @@ impl Interner {
             Some(shared) => Arc::clone(shared),
             None => pool.insert(Arc::from(text)),
         }
+    }
+
+    /// The same entries, made of shared texts.
+    #[must_use]
+    pub fn managed(&self, entries: &[ManagedEntry]) -> Arc<[ManagedEntry]> {
+        entries
+            .iter()
+            .map(|entry| ManagedEntry {
+                manager: self.text(&entry.manager),
+                operation: entry.operation,
+                api_version: self.text(&entry.api_version),
+                time: entry.time,
+                subresource: self.text(&entry.subresource),
+                fields: self.text(&entry.fields),
+            })
+            .collect()
     }
 
     /// The shared copy of `head`.

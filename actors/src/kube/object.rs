@@ -435,7 +435,7 @@ impl Object {
         Ok(Self {
             head: interner.head(Head::of(meta)),
             sections: Self::seal(&draft.body, None, interner),
-            managed: managed.ok_or_else(|| lacks("managedFields"))?.into(),
+            managed: interner.managed(&managed.ok_or_else(|| lacks("managedFields"))?),
             uid: Uuid::parse_str(&meta.uid).map_err(|_| lacks("uid"))?,
             resource_version: meta
                 .resource_version

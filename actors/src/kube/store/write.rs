@@ -362,6 +362,7 @@ impl Store {
             }
             (None, None) => Arc::new([]),
         };
+        object.managed = self.interner.managed(&object.managed);
         Ok(Prepared::Put(Box::new(object)))
     }
 
