@@ -5,6 +5,7 @@
 //! through [`ports`]. `use actix` stands only under [`shell`].
 
 pub mod ids;
+pub mod kube;
 pub mod node;
 pub mod ports;
 pub mod seed;

@@ -1,0 +1,23 @@
+//! The pure part of a simulated cluster's API server: the objects and every rule about them, no HTTP.
+//!
+//! [`store::Store`] is the heart: it creates, changes, deletes, lists and watches [`object::Object`]s of the kinds in its
+//! [`resource::Registry`]. All refusals are [`status::Status`] values in the words of a real server.
+
+pub mod apply;
+pub mod convert;
+pub mod crd;
+pub mod defaulting;
+pub mod garbage;
+pub mod intern;
+pub mod names;
+pub mod namespace;
+pub mod object;
+pub mod patch;
+pub mod quantity;
+pub mod resource;
+pub mod scale;
+pub mod selector;
+pub mod status;
+pub mod store;
+pub mod structure;
+pub mod validate;
