@@ -32,31 +32,56 @@ pub(super) fn find(files: &FileTree, commands: &[(CommandStage, String)]) -> Opt
     })
 }
 
+/// The call in a line or a script. Of several calls the first says what for; where the configuration is may stand in
+/// a function of the script that makes the calls.
 fn in_text(text: &str) -> Option<Call> {
-    text.lines()
-        .filter(|line| !line.trim_start().starts_with('#'))
-        .flat_map(|line| line.split([';', '&', '|']))
-        .find_map(in_command)
+    let commands = || {
+        text.lines()
+            .filter(|line| !line.trim_start().starts_with('#'))
+            .flat_map(|line| line.split([';', '&', '|']))
+    };
+    let verb = commands().find_map(verb)?;
+    Some(Call {
+        verb,
+        config: commands().find_map(config).map(str::to_owned),
+    })
 }
 
-fn in_command(command: &str) -> Option<Call> {
+/// What a command calls kubeadm for.
+fn verb(command: &str) -> Option<Verb> {
     let mut words = words(command);
-    words.find(|word| *word == "kubeadm" || word.ends_with("/kubeadm"))?;
-    let mut verb = None;
-    let mut config = None;
+    let mut before = words.by_ref().take_while(|word| !is_kubeadm(word));
+    if before.any(|word| ["echo", "printf", "logger"].contains(&word)) {
+        return None;
+    }
+    let mut after = words_behind_kubeadm(command);
+    after.find_map(|word| match word {
+        "init" => Some(Verb::Init),
+        "join" => Some(Verb::Join),
+        _ => None,
+    })
+}
+
+/// The value of `--config`.
+fn config(command: &str) -> Option<&str> {
+    let mut words = words(command);
     while let Some(word) = words.next() {
-        match word {
-            "init" if verb.is_none() => verb = Some(Verb::Init),
-            "join" if verb.is_none() => verb = Some(Verb::Join),
-            "--config" => config = words.next().map(str::to_owned),
-            _ => {
-                if let Some(path) = word.strip_prefix("--config=") {
-                    config = Some(path.to_owned());
-                }
-            }
+        if word == "--config" {
+            return words.next();
+        }
+        if let Some(path) = word.strip_prefix("--config=") {
+            return Some(path);
         }
     }
-    Some(Call { verb: verb?, config })
+    None
+}
+
+fn is_kubeadm(word: &str) -> bool {
+    word == "kubeadm" || word.ends_with("/kubeadm")
+}
+
+fn words_behind_kubeadm(command: &str) -> impl Iterator<Item = &str> {
+    words(command).skip_while(|word| !is_kubeadm(word)).skip(1)
 }
 
 /// The words of a command line, without quotes around them.
@@ -100,7 +125,20 @@ mod tests {
             find("kubeadm join 10.0.0.1:6443 --token x"),
             call(Verb::Join, None)
         );
-        for none in ["kubeadm reset", "echo kubeadm; init", "/missing", "kubelet init"] {
+        files.write(
+            "/retry",
+            b"#!/bin/bash\nfunction retry-command() {\n  \"$@\" --config=/run/c.yaml --v 5\n}\nretry-command kubeadm join phase preflight\n",
+            false,
+        );
+        let find = |line: &str| super::find(&files, &[(CommandStage::Runcmd, line.to_owned())]);
+        assert_eq!(find("/retry && echo done"), call(Verb::Join, Some("/run/c.yaml")));
+        for none in [
+            "echo kubeadm init",
+            "kubeadm reset",
+            "echo kubeadm; init",
+            "/missing",
+            "kubelet init",
+        ] {
             assert_eq!(find(none), None, "{none}");
         }
     }

@@ -132,8 +132,9 @@ enum Arguments {
 #[derive(Deserialize)]
 struct Argument {
     name: String,
+    /// Kubernetes' YAML takes any scalar for a text.
     #[serde(default)]
-    value: String,
+    value: Value,
 }
 
 #[derive(Default, Deserialize)]
@@ -351,17 +352,11 @@ fn registration(raw: RawRegistration, place: &str, problems: &mut Vec<Box<str>>)
         None => BTreeMap::new(),
         Some(Arguments::List(list)) => list
             .into_iter()
-            .map(|argument| (argument.name.into(), argument.value.into()))
+            .map(|argument| (argument.name.into(), scalar(argument.value)))
             .collect(),
         Some(Arguments::Map(map)) => map
             .into_iter()
-            .map(|(name, value)| {
-                let value = match value {
-                    Value::String(text) => text,
-                    other => other.to_string(),
-                };
-                (name.into(), value.into())
-            })
+            .map(|(name, value)| (name.into(), scalar(value)))
             .collect(),
     };
     let labels = arguments.remove("node-labels").unwrap_or_default();
@@ -394,6 +389,14 @@ fn registration(raw: RawRegistration, place: &str, problems: &mut Vec<Box<str>>)
             .collect(),
         provider_id,
         kubelet_arguments: arguments,
+    }
+}
+
+fn scalar(value: Value) -> Box<str> {
+    match value {
+        Value::String(text) => text.into(),
+        Value::Null => "".into(),
+        other => other.to_string().into(),
     }
 }
 

@@ -21,6 +21,9 @@ use super::user_data::jinja_missing;
 /// Where certificates are unless the `ClusterConfiguration` says otherwise.
 pub(super) const CERTIFICATES_DIR: &str = "/etc/kubernetes/pki";
 
+/// By this label Metal3 finds the node of a host (cluster-api-provider-metal3: `docs/deployment_workflow.md`).
+const UUID_LABEL: &str = "metal3.io/uuid";
+
 /// The files of a system by path, as they are after all were written.
 #[derive(Default)]
 pub struct FileTree(BTreeMap<Box<str>, Vec<u8>>);
@@ -181,6 +184,19 @@ fn named(mut node: NodeRegistration, meta_data: &MetaData, missing: &mut Vec<Box
             .clone()
             .or_else(|| meta_data.local_hostname.clone());
     }
+    // Nothing renders these either: what the meta data know is taken from there, the rest is left out.
+    if node.provider_id.as_deref().is_some_and(unrendered) {
+        node.provider_id = meta_data
+            .provider_id
+            .as_deref()
+            .map(|id| format!("metal3://{id}").into());
+    }
+    if let (Some(uuid), Some(label)) = (&meta_data.uuid, node.labels.get_mut(UUID_LABEL))
+        && unrendered(label)
+    {
+        label.clone_from(uuid);
+    }
+    node.labels.retain(|_, value| !unrendered(value));
     let texts = node
         .name
         .iter()

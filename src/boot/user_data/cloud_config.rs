@@ -11,26 +11,98 @@ use super::{File, LARGEST, Wanted, octal, yaml};
 /// Permissions of a file without any (cloud-init: `cc_write_files.py`).
 const USUAL_MODE: u32 = 0o644;
 
-/// All cloud-configs of the user data: a key of a later one takes the place of an earlier's, which is what cloud-init
-/// does without `merge_how` (cloud-init: `doc/rtd/reference/merging.rst`).
+/// All cloud-configs of the user data, merged as each says. Without a word on it a key of a later one takes the place
+/// of an earlier one's (cloud-init: `doc/rtd/reference/merging.rst`). Only top-level keys are merged; that is
+/// where lists of files and commands are.
 #[derive(Default)]
 pub(super) struct Merged(Map<String, Value>);
 
+/// How a document joins those before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Merge {
+    /// Lists are added behind, or in front of, those that are there.
+    lists: Option<Place>,
+    /// Other values that are there stay.
+    keep: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Behind,
+    InFront,
+}
+
+impl Merge {
+    /// Reads `list(append)+dict(no_replace,recurse_list)+str()`.
+    fn parse(text: &str) -> Self {
+        let mut merge = Self::default();
+        for part in text.split('+') {
+            let (name, settings) = part.trim().split_once('(').unwrap_or((part.trim(), ""));
+            let has = |wanted: &str| {
+                settings
+                    .trim_end_matches(')')
+                    .split(',')
+                    .any(|setting| setting.trim() == wanted)
+            };
+            match name {
+                "list" if has("append") => merge.lists = Some(Place::Behind),
+                "list" if has("prepend") => merge.lists = Some(Place::InFront),
+                "list" => merge.keep |= has("no_replace"),
+                "dict" => merge.keep |= has("no_replace"),
+                _ => {}
+            }
+        }
+        merge
+    }
+
+    /// What a document says itself, as text or as a list of `{name, settings}`.
+    fn of(document: &Map<String, Value>) -> Option<Self> {
+        match document.get("merge_how").or_else(|| document.get("merge_type"))? {
+            Value::String(text) => Some(Self::parse(text)),
+            Value::Array(parts) => {
+                let parts: Vec<String> = parts
+                    .iter()
+                    .filter_map(|part| {
+                        let settings = part.get("settings").and_then(Value::as_array);
+                        let settings: Vec<&str> =
+                            settings.into_iter().flatten().filter_map(Value::as_str).collect();
+                        Some(format!("{}({})", part.get("name")?.as_str()?, settings.join(",")))
+                    })
+                    .collect();
+                Some(Self::parse(&parts.join("+")))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Merged {
-    /// Adds a document.
-    pub(super) fn add(&mut self, text: &str, wanted: &mut Wanted) {
+    /// Adds a document. `merge`: how, if the part that holds it says so.
+    pub(super) fn add(&mut self, text: &str, merge: Option<&str>, wanted: &mut Wanted) {
         match yaml::parse(text, LARGEST) {
             Ok(Value::Object(document)) => {
-                for key in ["merge_how", "merge_type"] {
-                    if document.contains_key(key) && !self.0.is_empty() {
-                        wanted.warn(format!("cloud-config: {key} is ignored, keys replace each other"));
-                    }
+                let how = Merge::of(&document)
+                    .or_else(|| merge.map(Merge::parse))
+                    .unwrap_or_default();
+                for (key, value) in document {
+                    self.put(key, value, how);
                 }
-                self.0.extend(document);
             }
             Ok(Value::Null) => {}
             Ok(_) => wanted.warn("cloud-config: no mapping"),
             Err(error) => wanted.warn(format!("cloud-config: {error}")),
+        }
+    }
+
+    fn put(&mut self, key: String, value: Value, how: Merge) {
+        match (self.0.get_mut(&key), value, how.lists) {
+            (Some(Value::Array(there)), Value::Array(more), Some(Place::Behind)) => there.extend(more),
+            (Some(Value::Array(there)), Value::Array(mut more), Some(Place::InFront)) => {
+                more.append(there);
+                *there = more;
+            }
+            (Some(_), _, _) if how.keep => {}
+            (_, value, _) => drop(self.0.insert(key, value)),
         }
     }
 

@@ -1,9 +1,18 @@
 //! Multi-part user data (RFC 2046; cloud-init: `cloudinit/user_data.py`).
 
-use super::{MOST_ITEMS, Wanted};
+use mail_parser::{HeaderValue, MessageParser, PartType};
+
+use super::Wanted;
 
 /// Most parts.
 const MOST_PARTS: usize = 256;
+
+/// A part that is no container, decoded.
+pub(super) struct Part {
+    pub(super) content: Vec<u8>,
+    /// `Merge-Type`: how its cloud-config joins those before it.
+    pub(super) merge: Option<String>,
+}
 
 /// Whether a text with this first line is MIME.
 pub(super) fn is_mime(first: &str) -> bool {
@@ -13,24 +22,36 @@ pub(super) fn is_mime(first: &str) -> bool {
         .any(|name| header.starts_with(name))
 }
 
-/// The bodies of all parts that are no containers, decoded.
-pub(super) fn parts(text: &str, wanted: &mut Wanted) -> Vec<Vec<u8>> {
-    let parsed = match mailparse::parse_mail(text.as_bytes()) {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            wanted.warn(format!("user data: broken MIME: {error}"));
-            return Vec::new();
-        }
+/// All parts that are no containers.
+pub(super) fn parts(text: &str, wanted: &mut Wanted) -> Vec<Part> {
+    let Some(message) = MessageParser::default().parse(text) else {
+        wanted.warn("user data: broken MIME");
+        return Vec::new();
     };
-    let mut bodies = Vec::new();
-    for found in parsed.parts().take(MOST_PARTS.min(MOST_ITEMS)) {
-        if found.ctype.mimetype.starts_with("multipart/") {
-            continue;
-        }
-        match found.get_body_raw() {
-            Ok(body) => bodies.push(body),
-            Err(error) => wanted.warn(format!("user data: a part cannot be decoded: {error}")),
-        }
+    if message.parts.len() > MOST_PARTS {
+        wanted.warn(format!("user data: more than {MOST_PARTS} parts"));
     }
-    bodies
+    let mut parts = Vec::new();
+    for part in message.parts.iter().take(MOST_PARTS) {
+        let content = match &part.body {
+            PartType::Text(text) | PartType::Html(text) => text.as_bytes().to_vec(),
+            PartType::Binary(bytes) | PartType::InlineBinary(bytes) => bytes.to_vec(),
+            PartType::Message(_) => {
+                wanted.warn("user data: a message in a message is not read");
+                continue;
+            }
+            PartType::Multipart(_) => continue,
+        };
+        let merge = part.headers.iter().find_map(|header| {
+            let named = ["merge-type", "x-merge-type"]
+                .iter()
+                .any(|name| header.name.as_str().eq_ignore_ascii_case(name));
+            match &header.value {
+                HeaderValue::Text(text) if named => Some(text.trim().to_owned()),
+                _ => None,
+            }
+        });
+        parts.push(Part { content, merge });
+    }
+    parts
 }

@@ -91,16 +91,16 @@ impl Wanted {
 pub fn read(bytes: &[u8], variables: &Variables) -> Wanted {
     let mut wanted = Wanted::default();
     let mut configs = cloud_config::Merged::default();
-    part(bytes, variables, 0, &mut configs, &mut wanted);
+    part(bytes, variables, (0, None), &mut configs, &mut wanted);
     configs.apply(&mut wanted);
     wanted
 }
 
-/// One part: the whole, or one of several.
+/// One part: the whole, or one of several. Comes with how deep it lies, and with its `Merge-Type`.
 fn part(
     bytes: &[u8],
     variables: &Variables,
-    depth: usize,
+    (depth, merge): (usize, Option<&str>),
     configs: &mut cloud_config::Merged,
     wanted: &mut Wanted,
 ) {
@@ -109,7 +109,7 @@ fn part(
     }
     if is_gzip(bytes) {
         return match gunzip(bytes.to_vec(), LARGEST as u64) {
-            Ok(unpacked) => part(&unpacked, variables, depth + 1, configs, wanted),
+            Ok(unpacked) => part(&unpacked, variables, (depth + 1, merge), configs, wanted),
             Err(error) => wanted.warn(format!("user data: {error}")),
         };
     }
@@ -125,7 +125,7 @@ fn part(
     } else if let Some(rest) = template(text, first) {
         match variables.render(rest) {
             Ok(rendered) => {
-                if !plain(&rendered, configs, wanted) {
+                if !plain(&rendered, merge, configs, wanted) {
                     wanted.warn("user data: a template of no known kind");
                 }
             }
@@ -133,11 +133,12 @@ fn part(
         }
     } else if mime::is_mime(first) {
         for found in mime::parts(text, wanted) {
-            part(&found, variables, depth + 1, configs, wanted);
+            let inner = (depth + 1, found.merge.as_deref());
+            part(&found.content, variables, inner, configs, wanted);
         }
-    } else if !plain(text, configs, wanted) {
+    } else if !plain(text, merge, configs, wanted) {
         match decode_base64(text).filter(|decoded| looks_like_user_data(decoded)) {
-            Some(decoded) => part(&decoded, variables, depth + 1, configs, wanted),
+            Some(decoded) => part(&decoded, variables, (depth + 1, merge), configs, wanted),
             None => wanted.warn("user data: of no known kind"),
         }
     }
@@ -153,11 +154,11 @@ fn template<'a>(text: &'a str, first: &str) -> Option<&'a str> {
 }
 
 /// Reads a part that is no container. Returns whether it knew the kind.
-fn plain(text: &str, configs: &mut cloud_config::Merged, wanted: &mut Wanted) -> bool {
+fn plain(text: &str, merge: Option<&str>, configs: &mut cloud_config::Merged, wanted: &mut Wanted) -> bool {
     let first = text.lines().next().unwrap_or_default().trim_end();
     let is = |header: &str| first.starts_with(header);
     if first == "#cloud-config" || is("#cloud-config ") {
-        configs.add(text, wanted);
+        configs.add(text, merge, wanted);
     } else if is("#!") {
         wanted.warn("user data: a shell script is not run");
     } else if text.starts_with('{') {
