@@ -4,7 +4,7 @@ use metalsim_actors::node::bmc::Secret;
 use metalsim_actors::node::os::description::{Command, MetaData, SystemDescription, WrittenFile};
 use serde_json::{Map, Value};
 
-use super::config_drive::{self, ConfigDrive};
+use super::config_drive::{self, ConfigDrive, ConfigDriveError};
 use super::kubeadm::{self, FileTree};
 use super::user_data::{self, Variables};
 
@@ -16,8 +16,14 @@ const MOST_ADDRESSES: usize = 64;
 pub fn of_config_drive(given: &str) -> SystemDescription {
     match config_drive::open(given) {
         Ok(drive) => describe(&drive),
-        Err(error) => SystemDescription::unreadable(&format!("config drive: {error}")),
+        Err(error) => unreadable(&error),
     }
+}
+
+/// The system that a config drive makes which cannot be read.
+#[must_use]
+pub fn unreadable(error: &ConfigDriveError) -> SystemDescription {
+    SystemDescription::unreadable(&format!("config drive: {error}"))
 }
 
 /// The system that the files of a config drive make.

@@ -1,17 +1,17 @@
 //! Turns at an endpoint: how many calls may be on their way to one host and port at once.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use dashmap::DashMap;
 use tokio::sync::Semaphore;
 
 /// Endpoints that are remembered. A fleet talks to a few; a boot medium may name any.
 const MOST_ENDPOINTS: usize = 256;
 
-/// Semaphores by endpoint. tokio's are fair: first come, first served.
+/// Semaphores by endpoint. tokio's are fair: first come, first served. Every call looks one up, from any thread.
 pub(super) struct Endpoints {
     limit: usize,
-    known: Mutex<HashMap<Box<str>, Arc<Semaphore>>>,
+    known: DashMap<Box<str>, Arc<Semaphore>>,
 }
 
 impl Endpoints {
@@ -19,25 +19,24 @@ impl Endpoints {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit: limit.clamp(1, Semaphore::MAX_PERMITS),
-            known: Mutex::default(),
+            known: DashMap::default(),
         }
     }
 
     /// The turns at `endpoint`, which is host and port.
     pub(super) fn turns(&self, endpoint: &str) -> Arc<Semaphore> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(turns) = known.get(endpoint) {
-            return Arc::clone(turns);
+        if let Some(turns) = self.known.get(endpoint) {
+            return Arc::clone(&turns);
         }
-        if known.len() >= MOST_ENDPOINTS {
-            known.retain(|_, turns| Arc::strong_count(turns) > 1);
+        if self.known.len() >= MOST_ENDPOINTS {
+            self.known.retain(|_, turns| Arc::strong_count(turns) > 1);
         }
-        let turns = Arc::new(Semaphore::new(self.limit));
+        let new = || Arc::new(Semaphore::new(self.limit));
         // With that many endpoints in use at once the new one's calls are bounded one by one only.
-        if known.len() < MOST_ENDPOINTS {
-            known.insert(endpoint.into(), Arc::clone(&turns));
+        if self.known.len() >= MOST_ENDPOINTS {
+            return new();
         }
-        turns
+        Arc::clone(&self.known.entry(endpoint.into()).or_insert_with(new))
     }
 }
 
@@ -55,6 +54,6 @@ mod tests {
             drop(endpoints.turns(&format!("host:{port}")));
         }
         assert!(Arc::ptr_eq(&busy, &endpoints.turns("busy:1")));
-        assert!(endpoints.known.lock().unwrap().len() <= MOST_ENDPOINTS);
+        assert!(endpoints.known.len() <= MOST_ENDPOINTS);
     }
 }

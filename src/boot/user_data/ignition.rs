@@ -1,14 +1,13 @@
 //! Ignition 2 and 3 (coreos/ignition: `config/v2_3/types`, `config/v3_4/types`): files, units and users.
 
-use std::io::Read as _;
-
 use data_url::DataUrl;
-use flate2::read::GzDecoder;
 use metalsim_actors::node::os::description::CommandStage;
 use serde::Deserialize;
 
+use super::super::config_drive::{ConfigDriveError, gunzip, is_gzip};
 use super::{File, LARGEST, Wanted};
 
+const BROKEN: &str = "its compression is broken";
 /// Permissions of a file without any.
 const USUAL_MODE: u32 = 0o644;
 
@@ -200,18 +199,11 @@ fn decode(contents: &Contents) -> Result<Vec<u8>, &'static str> {
     let (bytes, _) = url.decode_to_vec().map_err(|_| "its data URL is broken")?;
     match contents.compression.as_deref() {
         None | Some("") => Ok(bytes),
-        Some("gzip") => {
-            let mut unpacked = Vec::new();
-            let limit = LARGEST as u64;
-            GzDecoder::new(&*bytes)
-                .take(limit + 1)
-                .read_to_end(&mut unpacked)
-                .map_err(|_| "its compression is broken")?;
-            if unpacked.len() as u64 > limit {
-                return Err("it is too large");
-            }
-            Ok(unpacked)
-        }
+        Some("gzip") if is_gzip(&bytes) => gunzip(bytes, LARGEST as u64).map_err(|error| match error {
+            ConfigDriveError::TooLarge => "it is too large",
+            _ => BROKEN,
+        }),
+        Some("gzip") => Err(BROKEN),
         Some(_) => Err("its compression is unknown"),
     }
 }

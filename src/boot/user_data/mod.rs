@@ -39,6 +39,8 @@ pub struct Wanted {
     pub users: Vec<Box<str>>,
     /// What was wrong.
     pub warnings: Vec<Box<str>>,
+    /// Bytes of all files together.
+    written: usize,
 }
 
 /// A file to write. Its content may be a secret.
@@ -71,10 +73,11 @@ impl Wanted {
 
     /// Adds a file, within the limits.
     fn write(&mut self, file: File) {
-        let total: usize = self.files.iter().map(|file| file.content.len()).sum();
-        if self.files.len() >= MOST_ITEMS || total.saturating_add(file.content.len()) > LARGEST {
+        let written = self.written.saturating_add(file.content.len());
+        if self.files.len() >= MOST_ITEMS || written > LARGEST {
             self.warn(format!("{}: more files than fit", file.path));
         } else {
+            self.written = written;
             self.files.push(file);
         }
     }

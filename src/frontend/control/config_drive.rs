@@ -54,8 +54,8 @@ pub(super) async fn get(
     // It unpacks and parses: not where other requests wait.
     let shown = web::block(move || match config_drive::open(&drive) {
         Ok(opened) => show(opened, secrets),
-        Err(_) => Shown {
-            system: system::of_config_drive(&drive),
+        Err(error) => Shown {
+            system: system::unreadable(&error),
             ..show(ConfigDrive::default(), secrets)
         },
     });
