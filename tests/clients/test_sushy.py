@@ -350,3 +350,20 @@ def test_a_stale_etag_is_refused_and_a_fresh_one_accepted(bmcs: MetalsimServer, 
     assert http.get(url, timeout=30).json()["IndicatorLED"] == "Lit"
     assert http.patch(url, json=off, headers={"If-Match": second}, timeout=30).ok
     assert http.get(url, headers={"If-None-Match": "*"}, timeout=30).status_code in (200, 304)
+
+
+def test_no_boot_device_can_be_seen(bmcs: MetalsimServer, system: Any, node: Json) -> None:
+    """A blank disk and a network without a boot server: the event log, the boot progress and our own API tell."""
+    system.reset_system(sushy.ResetType.ON)
+    wait_until("the boot has ended", lambda: bmcs.node(node["name"])["phase"] == "no_boot_device")
+    system.refresh()
+    assert system.power_state == On
+    assert system.json["BootProgress"]["LastState"] == "SystemHardwareInitializationComplete"
+    entries = requests.get(
+        f"{bmcs.redfish_url}{node['redfish']['system']}/LogServices/EventLog/Entries",
+        auth=(USERNAME, PASSWORD),
+        timeout=30,
+    ).json()["Members"]
+    messages = [entry["Message"] for entry in entries]
+    assert "Boot failed: no DHCP server answers." in messages
+    assert messages[-1] == "No bootable device was found.", messages
