@@ -4,6 +4,9 @@
 //! [`resource::Registry`]. All refusals are [`status::Status`] values in the words of a real server.
 
 pub mod apply;
+pub mod cluster;
+pub mod controller;
+pub mod controllers;
 pub mod convert;
 pub mod crd;
 pub mod defaulting;

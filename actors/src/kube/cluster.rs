@@ -1,0 +1,169 @@
+//! One simulated cluster, pure: the store, its controllers' work, its kubelets.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::controller::{Behaviour, Context, Kubelet, Kubelets, Queue};
+use super::controllers;
+use super::store::{Change, Changed, Store};
+use crate::seed::Seed;
+
+/// How far [`Cluster::settle`] came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settled {
+    /// When there is work again; `None` = not before the next write.
+    pub next: Option<DateTime<Utc>>,
+    /// Looks that controllers took.
+    pub looks: usize,
+    /// Looks that ended in a refused write.
+    pub failed: usize,
+}
+
+/// One simulated cluster.
+pub struct Cluster {
+    /// The objects. Write to it, then call [`Self::settle`].
+    pub store: Store,
+    behaviour: Arc<Behaviour>,
+    kubelets: Kubelets,
+    root_ca: Arc<str>,
+    seed: Seed,
+    queue: Queue,
+    /// The version up to which the controllers have seen the changes.
+    seen: u64,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("objects", &self.store.len())
+            .field("version", &self.store.version())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// A cluster around a store. `root_ca` is its CA certificate as PEM text.
+    #[must_use]
+    pub fn new(store: Store, behaviour: Arc<Behaviour>, root_ca: Arc<str>, seed: Seed) -> Self {
+        Self {
+            store,
+            behaviour,
+            kubelets: Kubelets::new(),
+            root_ca,
+            seed,
+            queue: Queue::default(),
+            seen: 0,
+        }
+    }
+
+    /// The kubelets, by node.
+    #[must_use]
+    pub const fn kubelets(&self) -> &Kubelets {
+        &self.kubelets
+    }
+
+    /// How the cluster behaves.
+    #[must_use]
+    pub fn behaviour(&self) -> &Behaviour {
+        &self.behaviour
+    }
+
+    /// A kubelet started or stopped; `None` = there is no such machine any more. Call [`Self::settle`] afterwards.
+    pub fn set_kubelet(&mut self, node: &str, kubelet: Option<Kubelet>, now: DateTime<Utc>) {
+        match kubelet {
+            Some(kubelet) => {
+                self.kubelets.insert(node.into(), kubelet);
+            }
+            None => {
+                self.kubelets.remove(node);
+            }
+        }
+        for (index, controller) in controllers::ALL.iter().enumerate() {
+            controller.kubelet_changed(&self.store, node, &mut |key| {
+                self.queue.push((place(index), key), now);
+            });
+        }
+    }
+
+    /// Lets the controllers work until nothing is due at `now`, or `most` looks were taken: then `next` is `now`.
+    pub fn settle(&mut self, now: DateTime<Utc>, most: usize) -> Settled {
+        let mut settled = Settled {
+            next: None,
+            looks: 0,
+            failed: 0,
+        };
+        loop {
+            self.observe(now);
+            if settled.looks >= most {
+                break;
+            }
+            let Some((index, key)) = self.queue.pop(now) else {
+                break;
+            };
+            let Some(controller) = controllers::ALL.get(usize::from(index)) else {
+                continue;
+            };
+            let context = Context {
+                now,
+                seed: self.seed,
+                behaviour: &self.behaviour,
+                kubelets: &self.kubelets,
+                root_ca: &self.root_ca,
+            };
+            let outcome = controller.reconcile(&mut self.store, &key, &context);
+            settled.looks += 1;
+            if let Err(status) = &outcome {
+                settled.failed += 1;
+                tracing::debug!(
+                    controller = controller.name(),
+                    namespace = &*key.namespace,
+                    name = &*key.name,
+                    message = status.message,
+                    "a controller's write was refused"
+                );
+            }
+            self.queue.done((index, key), &outcome, now);
+        }
+        settled.next = self.queue.next();
+        settled
+    }
+
+    /// Shows new changes to the controllers.
+    fn observe(&mut self, now: DateTime<Utc>) {
+        let version = self.store.version();
+        if self.seen == version {
+            return;
+        }
+        let Self {
+            store, queue, seen, ..
+        } = self;
+        let mut show = |change: &Change| {
+            for (index, controller) in controllers::ALL.iter().enumerate() {
+                controller.observe(store, change, &mut |key| queue.push((place(index), key), now));
+            }
+        };
+        if *seen < store.oldest_version() {
+            // The history does not reach back: look at everything, as an informer that lists anew.
+            for (resource, object) in store.everything() {
+                show(&Change {
+                    version: object.resource_version,
+                    resource,
+                    object: Arc::clone(object),
+                    changed: Changed::Added,
+                });
+            }
+        } else {
+            for change in store.changes_after(*seen) {
+                show(change);
+            }
+        }
+        *seen = version;
+    }
+}
+
+/// A place in the list of controllers as the queue keeps it.
+fn place(index: usize) -> u16 {
+    u16::try_from(index).unwrap_or(u16::MAX)
+}

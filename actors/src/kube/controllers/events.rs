@@ -1,0 +1,203 @@
+//! Events about objects, with aggregation, and their end.
+//!
+//! What happens again to the same object is counted in the event that is there, as client-go's recorder does (client-go:
+//! `tools/record/events_cache.go`): same source, object, type, reason and message. Its name is made from just these, so finding it
+//! takes one look-up.
+
+use std::time::Duration;
+
+use chrono::SecondsFormat;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::kube::controller::{Context, Controller, Key, later, until};
+use crate::kube::object::{Object, Second};
+use crate::kube::resource::Resource;
+use crate::kube::status::Status;
+use crate::kube::store::{Change, Changed, DeleteOptions, Part, Store, Target};
+use crate::seed::Seed;
+
+/// `Event.type`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum EventType {
+    /// Information.
+    Normal,
+    /// Something is not as it should be.
+    Warning,
+}
+
+/// The object that an event is about: `Event.involvedObject`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ObjectReference {
+    /// Kind.
+    pub kind: String,
+    /// Namespace; empty for cluster-scoped objects.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// UID. A kubelet gives the node's name for its Node.
+    pub uid: String,
+    /// Group and version.
+    pub api_version: String,
+    /// Version of the object.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub resource_version: String,
+    /// Path to a part of the object (`spec.containers{app}`).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub field_path: String,
+}
+
+impl ObjectReference {
+    /// A reference to an object of the store.
+    #[must_use]
+    pub fn of(resource: &Resource, object: &Object) -> Self {
+        Self {
+            kind: resource.kind.to_string(),
+            namespace: object.namespace().unwrap_or_default().to_owned(),
+            name: object.name().to_owned(),
+            uid: object.uid_text(),
+            api_version: resource.api_version(resource.storage_version()),
+            resource_version: object.resource_version.to_string(),
+            field_path: String::new(),
+        }
+    }
+
+    /// The same, about a part of the object.
+    #[must_use]
+    pub fn part(mut self, field_path: impl Into<String>) -> Self {
+        self.field_path = field_path.into();
+        self
+    }
+}
+
+/// What happened, and who says so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Happening<'a> {
+    /// Type.
+    pub kind: EventType,
+    /// A word in CamelCase (`Scheduled`).
+    pub reason: &'a str,
+    /// For people.
+    pub message: &'a str,
+    /// `source.component` (`kubelet`).
+    pub component: &'a str,
+    /// `source.host`: the node; empty for controllers.
+    pub host: &'a str,
+}
+
+/// Records an event. A refusal (the namespace is going away, the cluster is full) loses the event, as in life.
+pub fn record(store: &mut Store, context: &Context<'_>, about: &ObjectReference, what: &Happening<'_>) {
+    let Some(resource) = store.registry().find("", "events").cloned() else {
+        return;
+    };
+    let namespace = if about.namespace.is_empty() {
+        "default"
+    } else {
+        &about.namespace
+    };
+    let identity = Seed::root(0)
+        .child(&about.uid)
+        .child(&about.field_path)
+        .child(what.reason)
+        .child(what.message)
+        .child(what.component)
+        .child(what.host);
+    let name = format!("{}.{:016x}", about.name, identity.value());
+    let target = Target::stored(&resource, Some(namespace));
+    let options = context.by(what.component);
+    let now = Second::of(context.now).text();
+    let existing = store
+        .find(&resource, Some(namespace), &name)
+        .map(|event| event.draft());
+    if let Some(mut draft) = existing {
+        let count = draft.body.get("count").and_then(Value::as_i64).unwrap_or(1);
+        draft
+            .body
+            .insert("count".to_owned(), count.saturating_add(1).into());
+        draft.body.insert("lastTimestamp".to_owned(), now.into());
+        draft.meta.resource_version.clear();
+        let _lost = store.replace(&resource, Part::Main, draft, options);
+        return;
+    }
+    let mut source = json!({ "component": what.component });
+    if !what.host.is_empty() {
+        source["host"] = what.host.into();
+    }
+    let event = json!({
+        "metadata": { "name": name, "namespace": namespace },
+        "involvedObject": about,
+        "reason": what.reason,
+        "message": what.message,
+        "source": source,
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+        "type": what.kind,
+        "eventTime": null,
+        "reportingComponent": what.component,
+        "reportingInstance": what.host,
+    });
+    let _lost = store.create(target, event, options);
+}
+
+/// Deletes events whose time is over (kube-apiserver: `--event-ttl`).
+#[derive(Debug)]
+pub struct Expiry;
+
+impl Controller for Expiry {
+    fn name(&self) -> &'static str {
+        "event-expiry"
+    }
+
+    fn observe(&self, store: &Store, change: &Change, look_at: &mut dyn FnMut(Key)) {
+        if matches!(change.changed, Changed::Added)
+            && store
+                .registry()
+                .by_id(change.resource)
+                .is_some_and(|resource| resource.plural == "events")
+        {
+            look_at(Key::of(&change.object));
+        }
+    }
+
+    fn reconcile(
+        &self,
+        store: &mut Store,
+        key: &Key,
+        context: &Context<'_>,
+    ) -> Result<Option<Duration>, Status> {
+        let Some(resource) = store.registry().find("", "events").cloned() else {
+            return Ok(None);
+        };
+        let Some(event) = store.find(&resource, key.namespace(), &key.name) else {
+            return Ok(None);
+        };
+        // The lease in etcd is renewed by each write of the event.
+        let written = event
+            .managed
+            .iter()
+            .filter_map(|entry| entry.time)
+            .max()
+            .unwrap_or(event.created);
+        let start = chrono::DateTime::from_timestamp(written.0, 0).unwrap_or(context.now);
+        let end = later(start, context.behaviour.event_ttl);
+        if end > context.now {
+            return Ok(Some(until(context.now, end)));
+        }
+        store.delete(
+            Target::stored(&resource, key.namespace()),
+            &key.name,
+            &DeleteOptions::now(),
+            context.now,
+        )?;
+        Ok(None)
+    }
+}
+
+/// The time as `MicroTime` fields want it.
+#[must_use]
+pub fn micro_time(time: chrono::DateTime<chrono::Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
