@@ -310,7 +310,7 @@ impl Servers<'_> {
             tracing::info!(protocol = protocol.as_str(), %address, tls = tls.is_some(), "listening");
         }
         let workers = match protocol {
-            Protocol::Redfish | Protocol::Agent => self.settings.runtime.http_workers,
+            Protocol::Redfish | Protocol::Agent | Protocol::Kube => self.settings.runtime.http_workers,
             Protocol::Control | Protocol::Images => 1,
         };
         let options = ServerOptions {

@@ -17,6 +17,8 @@ pub enum Protocol {
     Control,
     /// Simulated images.
     Images,
+    /// API servers of clusters.
+    Kube,
 }
 
 impl Protocol {
@@ -28,6 +30,7 @@ impl Protocol {
             Self::Agent => "agent",
             Self::Control => "control",
             Self::Images => "images",
+            Self::Kube => "kube",
         }
     }
 }

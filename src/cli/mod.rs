@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod cluster_serve;
 mod config_check;
 mod run;
 
@@ -26,6 +27,9 @@ pub struct Cli {
 enum Command {
     /// Runs the simulation in the foreground until SIGTERM or SIGINT
     Run(SettingsArgs),
+    /// Simulated Kubernetes clusters
+    #[command(subcommand)]
+    Cluster(cluster_serve::ClusterCommand),
     /// Checks the settings or shows them
     #[command(subcommand)]
     Config(config_check::ConfigCommand),
@@ -107,6 +111,7 @@ impl Cli {
     pub fn execute(self) -> ExitCode {
         let result = match self.command {
             Command::Run(settings) => run::run(&settings),
+            Command::Cluster(command) => cluster_serve::run(&command),
             Command::Config(command) => config_check::run(&command),
         };
         match result {

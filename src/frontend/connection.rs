@@ -79,6 +79,11 @@ impl<Io> Watched<Io> {
         }
     }
 
+    /// The stream.
+    pub(super) const fn get_ref(&self) -> &Io {
+        &self.io
+    }
+
     pub(super) fn connection(&self) -> &Rc<Connection> {
         &self.connection
     }

@@ -6,6 +6,7 @@ pub mod body;
 pub mod connection;
 pub mod control;
 pub mod images;
+pub mod kube;
 pub mod measure;
 pub mod readiness;
 pub mod redfish;

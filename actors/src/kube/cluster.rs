@@ -7,6 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::controller::{Behaviour, Context, Kubelet, Kubelets, Queue};
 use super::controllers;
+use super::object::Object;
+use super::resource::Resource;
 use super::store::{Change, Changed, Store};
 use crate::seed::Seed;
 
@@ -68,6 +70,12 @@ impl Cluster {
     #[must_use]
     pub fn behaviour(&self) -> &Behaviour {
         &self.behaviour
+    }
+
+    /// An object as a reader sees it at `now`.
+    #[must_use]
+    pub fn present(&self, _resource: &Resource, object: &Arc<Object>, _now: DateTime<Utc>) -> Arc<Object> {
+        Arc::clone(object)
     }
 
     /// A kubelet started or stopped; `None` = there is no such machine any more. Call [`Self::settle`] afterwards.

@@ -1,5 +1,6 @@
 //! The actors: thin shells around the pure machines, and their supervisors. The only place that uses actix.
 
+mod cluster;
 mod handle;
 mod messages;
 mod node;
@@ -7,6 +8,7 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 
+pub use self::cluster::{ClusterError, ClusterRef, ClusterServices};
 pub use self::handle::{AskError, NodeRef, Permits};
 pub use self::node::Services;
 pub use self::supervisor::{Fleet, NodeStart, ShardPlan};

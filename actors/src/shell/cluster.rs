@@ -1,0 +1,315 @@
+//! The actor of one cluster, and what the rest of the program holds of it.
+//!
+//! Every write goes through the actor's mailbox, so a cluster has one order of writes, and controllers and timers never race
+//! with them. Reads do not: they take the committed state where it is, under a lock that a write holds for microseconds. Watches are reads
+//! that are repeated when a change of their resource wakes them.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Message, SpawnHandle};
+use chrono::{DateTime, Utc};
+use tokio::sync::{oneshot, watch};
+
+use crate::kube::cluster::Cluster;
+use crate::kube::resource::ResourceId;
+use crate::ports::{Recorder, ShellEvent};
+use crate::time::Clock;
+
+/// Writes that may wait for one cluster's actor.
+const MOST_WRITES: u32 = 1024;
+/// Looks of controllers between two messages: a write waits no longer than these take.
+const SLICE: usize = 64;
+
+/// What the cluster actors of a process share.
+#[derive(Clone)]
+pub struct ClusterServices {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Counters.
+    pub recorder: Arc<dyn Recorder>,
+}
+
+/// Why a cluster gave no answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// Too many writes wait.
+    #[error("too many writes are under way")]
+    Busy,
+    /// A bug of the simulator was caught.
+    #[error("internal error")]
+    Fault,
+    /// The cluster is gone.
+    #[error("the cluster is gone")]
+    Gone,
+}
+
+/// A cluster as the rest of the program sees it.
+pub struct ClusterRef {
+    name: Box<str>,
+    cluster: RwLock<Cluster>,
+    address: RwLock<Option<Addr<ClusterActor>>>,
+    waiting: AtomicU32,
+    wakers: Mutex<Wakers>,
+    services: ClusterServices,
+}
+
+/// Wakes those who watch a resource.
+#[derive(Default)]
+struct Wakers {
+    by_resource: BTreeMap<ResourceId, watch::Sender<()>>,
+    /// The version up to which changes were told.
+    told: u64,
+    /// The version at which all were woken last.
+    all_woken: u64,
+}
+
+impl ClusterRef {
+    /// Starts the actor of `cluster` on `arbiter`.
+    #[must_use]
+    pub fn start(
+        name: &str,
+        cluster: Cluster,
+        services: ClusterServices,
+        arbiter: &actix::ArbiterHandle,
+    ) -> Arc<Self> {
+        let this = Arc::new(Self {
+            name: name.into(),
+            cluster: RwLock::new(cluster),
+            address: RwLock::new(None),
+            waiting: AtomicU32::new(0),
+            wakers: Mutex::default(),
+            services,
+        });
+        let handle = Arc::clone(&this);
+        let address = ClusterActor::start_in_arbiter(arbiter, move |_| ClusterActor {
+            cluster: handle,
+            timer: None,
+        });
+        *this.address.write().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        this
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The time in the cluster.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        let clock = &self.services.clock;
+        clock.calendar(clock.now())
+    }
+
+    /// Looks at the committed state. Keep it short: writes wait.
+    pub fn read<T>(&self, look: impl FnOnce(&Cluster) -> T) -> T {
+        look(&self.cluster.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes the cluster; then its controllers work. It takes effect even if the caller stops waiting.
+    ///
+    /// # Errors
+    /// See [`ClusterError`].
+    pub async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Cluster, DateTime<Utc>) -> T + Send + 'static,
+    ) -> Result<T, ClusterError> {
+        if self
+            .waiting
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |waiting| {
+                (waiting < MOST_WRITES).then_some(waiting + 1)
+            })
+            .is_err()
+        {
+            self.services.recorder.shell(ShellEvent::PermitRefused);
+            return Err(ClusterError::Busy);
+        }
+        let (reply, receiver) = oneshot::channel();
+        let recorder = Arc::clone(&self.services.recorder);
+        let write = Write(Box::new(move |cluster, now| {
+            let outcome = catch_unwind(AssertUnwindSafe(|| change(cluster, now))).map_err(|_| {
+                recorder.shell(ShellEvent::StepPanicked);
+                ClusterError::Fault
+            });
+            // Nobody may be waiting any more.
+            drop(reply.send(outcome));
+        }));
+        if let Err(error) = self.send(write) {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            return Err(error);
+        }
+        receiver.await.map_err(|_| ClusterError::Gone)?
+    }
+
+    /// Stops the actor: writes are refused from then on.
+    pub fn stop(&self) {
+        // An error means that it has stopped already.
+        let _stopped = self.send(Stop);
+        self.address
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+
+    /// Is woken when something of the resource has changed, and from time to time. A change that comes after the
+    /// call is never missed.
+    #[must_use]
+    pub fn subscribe(&self, resource: ResourceId) -> watch::Receiver<()> {
+        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        wakers
+            .by_resource
+            .entry(resource)
+            .or_insert_with(|| watch::channel(()).0)
+            .subscribe()
+    }
+
+    /// The one place that puts a message into a cluster's mailbox.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "writes are counted before they are sent; the other messages are one at a time"
+    )]
+    fn send<M>(&self, message: M) -> Result<(), ClusterError>
+    where
+        M: Message<Result = ()> + Send + 'static,
+        ClusterActor: Handler<M>,
+    {
+        let address = self.address.read().unwrap_or_else(PoisonError::into_inner);
+        address.as_ref().ok_or(ClusterError::Gone)?.do_send(message);
+        Ok(())
+    }
+
+    /// Lets controllers work for a slice of time. Returns when they want to go on.
+    fn settle(&self) -> Option<DateTime<Utc>> {
+        let now = self.now();
+        let mut cluster = self.cluster.write().unwrap_or_else(PoisonError::into_inner);
+        let settled = catch_unwind(AssertUnwindSafe(|| cluster.settle(now, SLICE)));
+        drop(cluster);
+        match settled {
+            Ok(settled) => settled.next,
+            Err(_) => {
+                self.services.recorder.shell(ShellEvent::StepPanicked);
+                tracing::error!(cluster = &*self.name, "a controller panicked");
+                // What it was about is off the queue: the others go on.
+                Some(now)
+            }
+        }
+    }
+
+    /// Wakes those who watch what has changed.
+    fn wake(&self) {
+        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        let cluster = self.cluster.read().unwrap_or_else(PoisonError::into_inner);
+        let (version, oldest) = (cluster.store.version(), cluster.store.oldest_version());
+        if wakers.told == version {
+            return;
+        }
+        // Those who wait for other resources must move on too, or they fall out of the window though they missed nothing.
+        let half = oldest + version.saturating_sub(oldest) / 2;
+        if wakers.all_woken < half || wakers.told < oldest {
+            wakers.all_woken = version;
+            wakers.by_resource.retain(|_, waker| waker.send(()).is_ok());
+        } else {
+            let mut changed: Vec<ResourceId> = cluster
+                .store
+                .changes_after(wakers.told)
+                .map(|change| change.resource)
+                .collect();
+            changed.sort_unstable();
+            changed.dedup();
+            for resource in changed {
+                if let Some(waker) = wakers.by_resource.get(&resource)
+                    && waker.send(()).is_err()
+                {
+                    wakers.by_resource.remove(&resource);
+                }
+            }
+        }
+        wakers.told = version;
+    }
+}
+
+/// The actor.
+struct ClusterActor {
+    cluster: Arc<ClusterRef>,
+    timer: Option<(DateTime<Utc>, SpawnHandle)>,
+}
+
+impl ClusterActor {
+    fn work(&mut self, context: &mut Context<Self>) {
+        let next = self.cluster.settle();
+        self.cluster.wake();
+        self.rearm(next, context);
+    }
+
+    /// Arms the one timer to the next deadline. What is due now waits behind the messages that are there.
+    fn rearm(&mut self, next: Option<DateTime<Utc>>, context: &mut Context<Self>) {
+        if self.timer.as_ref().map(|(time, _)| *time) == next {
+            return;
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            context.cancel_future(timer);
+        }
+        let Some(next) = next else {
+            return;
+        };
+        let left = next
+            .signed_duration_since(self.cluster.now())
+            .to_std()
+            .unwrap_or_default();
+        let wait = left.div_f64(self.cluster.services.clock.speed().max(f64::MIN_POSITIVE));
+        let timer = context.run_later(wait, |this, context| {
+            this.timer = None;
+            this.work(context);
+        });
+        self.timer = Some((next, timer));
+    }
+}
+
+impl Actor for ClusterActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        self.work(context);
+    }
+}
+
+/// What changes a cluster. The closure carries its own way of answering.
+type Change = Box<dyn FnOnce(&mut Cluster, DateTime<Utc>) + Send>;
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Write(Change);
+
+impl Handler<Write> for ClusterActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Write, context: &mut Self::Context) {
+        let now = self.cluster.now();
+        {
+            let mut cluster = self
+                .cluster
+                .cluster
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            (message.0)(&mut cluster, now);
+        }
+        self.cluster.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.work(context);
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Stop;
+
+impl Handler<Stop> for ClusterActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, context: &mut Self::Context) {
+        context.stop();
+    }
+}

@@ -1,0 +1,5 @@
+//! Simulated clusters outside of the simulation: what their API servers share, and their keys.
+
+pub mod api_server;
+pub mod error;
+pub mod serve;

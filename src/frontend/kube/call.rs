@@ -1,0 +1,113 @@
+//! A request whose head has been read: who asks which cluster for what.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{HeaderMap, USER_AGENT};
+use chrono::{DateTime, Utc};
+use metalsim_actors::kube::resource::{Resource, Subresource};
+use metalsim_actors::kube::status::Status;
+use metalsim_actors::kube::store::{Store, Target, WriteOptions};
+
+use super::query::{FieldValidation, Query};
+use super::request::ResourcePath;
+use crate::cluster::api_server::ApiServer;
+
+/// A request for a resource, in pieces that outlive it: writes run in the cluster's actor.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) resource: Arc<Resource>,
+    pub(super) version: String,
+    pub(super) namespace: Option<String>,
+    pub(super) name: String,
+    pub(super) subresource: String,
+}
+
+impl Place {
+    /// Finds what the path names among what is served.
+    ///
+    /// # Errors
+    /// 404 as for every unknown path.
+    pub(super) fn of(store: &Store, path: &ResourcePath<'_>) -> Result<Self, Status> {
+        let resource = store
+            .registry()
+            .find(path.group, path.resource)
+            .filter(|resource| resource.version(path.version).is_some())
+            .ok_or_else(Status::unknown_resource)?;
+        // Objects in namespaces are named with theirs, the others without; all of them can be listed.
+        let misplaced = if resource.namespaced {
+            path.namespace.is_none() && path.name.is_some()
+        } else {
+            path.namespace.is_some() && !resource.is("", "namespaces")
+        };
+        if misplaced {
+            return Err(Status::unknown_resource());
+        }
+        if let Some(subresource) = path.subresource
+            && resource.subresource(subresource).is_none()
+        {
+            return Err(Status::unknown_resource());
+        }
+        Ok(Self {
+            resource: Arc::clone(resource),
+            version: path.version.to_owned(),
+            namespace: path
+                .namespace
+                .filter(|_| resource.namespaced)
+                .map(ToOwned::to_owned),
+            name: path.name.unwrap_or_default().to_owned(),
+            subresource: path.subresource.unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// As the store names it.
+    pub(super) fn target(&self) -> Target<'_> {
+        Target {
+            resource: &self.resource,
+            version: &self.version,
+            namespace: self.namespace.as_deref(),
+        }
+    }
+
+    /// The subresource, if the path names one.
+    pub(super) fn subresource(&self) -> Option<&Subresource> {
+        self.resource.subresource(&self.subresource)
+    }
+}
+
+/// What goes with a write, from the parameters.
+#[derive(Clone, Debug)]
+pub(super) struct WriteParameters {
+    pub(super) dry_run: bool,
+    pub(super) manager: String,
+    pub(super) validation: FieldValidation,
+}
+
+impl WriteParameters {
+    /// Reads them; `options` is the kind of the options (`PatchOptions`).
+    ///
+    /// # Errors
+    /// 422.
+    pub(super) fn of(query: &Query<'_>, headers: &HeaderMap, options: &str) -> Result<Self, Status> {
+        let agent = headers
+            .get(USER_AGENT)
+            .and_then(|agent| agent.to_str().ok())
+            .unwrap_or_default();
+        Ok(Self {
+            dry_run: query.dry_run(options)?,
+            manager: query.manager(options, agent)?,
+            validation: query.field_validation(options)?,
+        })
+    }
+
+    /// As the store takes them.
+    pub(super) fn options(&self, now: DateTime<Utc>) -> WriteOptions<'_> {
+        WriteOptions {
+            now,
+            dry_run: self.dry_run,
+            manager: Some(self.manager.as_str()).filter(|manager| !manager.is_empty()),
+        }
+    }
+}
+
+/// The API server that a request came to.
+pub(super) type Server = Arc<ApiServer>;

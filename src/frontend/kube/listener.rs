@@ -1,0 +1,290 @@
+//! Listeners of API servers: they come and go with their clusters, without a server each.
+//!
+//! A few threads run one HTTP service each. Opening a listener starts a task on one of them that accepts, does TLS and hands the stream to the
+//! thread's service with the cluster in the connection's data; so ten thousand listeners cost ten thousand sockets and tasks.
+
+use std::cell::RefCell;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use actix_http::{HttpService, KeepAlive};
+use actix_rt::net::{ActixStream, Ready, TcpStream};
+use actix_rt::{Arbiter, ArbiterHandle};
+use actix_service::{Service as _, ServiceFactory as _, ServiceFactoryExt as _, boxed, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::{App, Error};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::{Peer, configure};
+use crate::cluster::api_server::ApiServer;
+use crate::frontend::body::BodyLimits;
+use crate::frontend::connection::Watched;
+use crate::frontend::measure::Measure;
+use crate::frontend::server::ServerOptions;
+use crate::observer::RequestObserver;
+
+/// An accepted stream and the API server that it leads to.
+struct Accepted {
+    stream: TlsStream<TcpStream>,
+    peer: Rc<Peer>,
+}
+
+type HttpCall = (Watched<Accepted>, actix_http::Protocol, Option<SocketAddr>);
+type Http = boxed::BoxService<HttpCall, (), actix_http::error::DispatchError>;
+
+/// The threads that serve all clusters.
+pub struct Workers {
+    arbiters: Vec<Arbiter>,
+    next: AtomicUsize,
+    options: ServerOptions,
+    observer: Arc<dyn RequestObserver>,
+    bodies: BodyLimits,
+    connections: Arc<Semaphore>,
+}
+
+/// An open listener. It closes when this is dropped; connections that are open end with it.
+pub struct Listener {
+    address: SocketAddr,
+    _close: watch::Sender<bool>,
+}
+
+impl Listener {
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+thread_local! {
+    /// The thread's HTTP service, made when its first listener opens.
+    static HTTP: RefCell<Option<Rc<Http>>> = const { RefCell::new(None) };
+}
+
+impl Workers {
+    /// Starts `threads` threads.
+    #[must_use]
+    pub fn start(
+        threads: usize,
+        options: ServerOptions,
+        observer: Arc<dyn RequestObserver>,
+        bodies: BodyLimits,
+    ) -> Self {
+        Self {
+            arbiters: (0..threads.max(1)).map(|_| Arbiter::new()).collect(),
+            next: AtomicUsize::new(0),
+            connections: Arc::new(Semaphore::new(options.max_connections)),
+            options,
+            observer,
+            bodies,
+        }
+    }
+
+    /// A thread, each in its turn: for a cluster's actor.
+    #[must_use]
+    pub fn arbiter(&self) -> Option<ArbiterHandle> {
+        let index = self.next.fetch_add(1, Ordering::Relaxed) % self.arbiters.len().max(1);
+        self.arbiters.get(index).map(Arbiter::handle)
+    }
+
+    /// Serves an API server on an open socket.
+    ///
+    /// # Errors
+    /// If the socket cannot be taken over.
+    pub fn open(
+        &self,
+        socket: &TcpListener,
+        server: &Arc<ApiServer>,
+        tls: &Arc<rustls::ServerConfig>,
+    ) -> std::io::Result<Listener> {
+        let address = socket.local_addr()?;
+        let (close, closed) = watch::channel(false);
+        let arbiter = self.arbiter();
+        let task = Accept {
+            socket: socket.try_clone()?,
+            server: Arc::clone(server),
+            tls: Arc::clone(tls),
+            options: self.options.clone(),
+            observer: Arc::clone(&self.observer),
+            bodies: self.bodies.clone(),
+            connections: Arc::clone(&self.connections),
+            closed,
+        };
+        if let Some(arbiter) = arbiter {
+            arbiter.spawn_fn(move || {
+                actix_rt::spawn(task.run());
+            });
+        }
+        Ok(Listener {
+            address,
+            _close: close,
+        })
+    }
+}
+
+/// What accepts for one listener.
+struct Accept {
+    socket: TcpListener,
+    server: Arc<ApiServer>,
+    tls: Arc<rustls::ServerConfig>,
+    options: ServerOptions,
+    observer: Arc<dyn RequestObserver>,
+    bodies: BodyLimits,
+    connections: Arc<Semaphore>,
+    closed: watch::Receiver<bool>,
+}
+
+impl Accept {
+    async fn run(mut self) {
+        let Some(http) = self.http().await else {
+            tracing::error!("the HTTP service of a thread did not start");
+            return;
+        };
+        let socket = self
+            .socket
+            .try_clone()
+            .and_then(actix_rt::net::TcpListener::from_std);
+        let socket = match socket {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::error!(%error, "a listener of a cluster cannot be used");
+                return;
+            }
+        };
+        loop {
+            // A connection that cannot be served waits in the kernel.
+            let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else {
+                return;
+            };
+            let accepted = tokio::select! {
+                accepted = socket.accept() => accepted,
+                _ = self.closed.changed() => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let connection = self.connection(stream, peer, Rc::clone(&http));
+                    let mut closed = self.closed.clone();
+                    actix_rt::spawn(async move {
+                        let _permit = permit;
+                        tokio::select! {
+                            () = connection => {}
+                            _ = closed.changed() => {}
+                        }
+                    });
+                }
+                Err(error) => {
+                    // Out of file handles, mostly: it passes when connections end.
+                    tracing::warn!(%error, "a connection to a cluster could not be accepted");
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    /// The thread's HTTP service.
+    async fn http(&self) -> Option<Rc<Http>> {
+        if let Some(http) = HTTP.with_borrow(Clone::clone) {
+            return Some(http);
+        }
+        let app = App::new()
+            .wrap(Measure::new(self.options.protocol, Arc::clone(&self.observer)))
+            .configure(configure(self.bodies.clone()));
+        let app = actix_service::IntoServiceFactory::into_factory(app)
+            .map_err(|error: Error| error.error_response());
+        let factory = HttpService::build()
+            .keep_alive(KeepAlive::Timeout(self.options.keep_alive))
+            .client_request_timeout(self.options.request_timeout)
+            .client_disconnect_timeout(self.options.disconnect_timeout)
+            .on_connect_ext(|io: &Watched<Accepted>, data| {
+                data.insert(Rc::clone(io.connection()));
+                data.insert(Rc::clone(&io.get_ref().peer));
+            })
+            .finish(map_config(app, |()| AppConfig::default()));
+        let service = factory.new_service(()).await.ok()?;
+        let service: Rc<Http> = Rc::new(boxed::service(service));
+        HTTP.with_borrow_mut(|slot| Some(Rc::clone(slot.get_or_insert(service))))
+    }
+
+    /// One connection, from the handshake to its end.
+    fn connection(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        http: Rc<Http>,
+    ) -> impl Future<Output = ()> + use<> {
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.tls));
+        let server = Arc::clone(&self.server);
+        let handshake = self.options.handshake_timeout;
+        let watch = self.options.keep_alive.max(self.options.request_timeout);
+        async move {
+            // Answers are small and written at once: waiting for more only delays them.
+            let _ended = stream.set_nodelay(true);
+            let stream = match tokio::time::timeout(handshake, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "a TLS handshake failed");
+                    return;
+                }
+                Err(_) => return,
+            };
+            let protocol = match stream.get_ref().1.alpn_protocol() {
+                Some(b"h2") => actix_http::Protocol::Http2,
+                // Upgrades come on connections without ALPN.
+                _ => actix_http::Protocol::Http1,
+            };
+            let accepted = Accepted {
+                stream,
+                peer: Rc::new(Peer { server }),
+            };
+            let call = (Watched::new(accepted, watch), protocol, Some(peer));
+            if let Err(error) = http.call(call).await {
+                tracing::debug!(%error, "a connection ended with an error");
+            }
+        }
+    }
+}
+
+impl AsyncRead for Accepted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Accepted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, buffer)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl ActixStream for Accepted {
+    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<std::io::Result<Ready>> {
+        ActixStream::poll_read_ready(self.stream.get_ref().0, context)
+    }
+
+    fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<std::io::Result<Ready>> {
+        ActixStream::poll_write_ready(self.stream.get_ref().0, context)
+    }
+}

@@ -1,0 +1,208 @@
+//! The API servers of the simulated clusters: from a request to the cluster's store, and back in the client's form.
+//!
+//! The path is read by [`request`], not by a router: its grammar is the same for thousands of resources, of which custom ones come
+//! and go at run time (kubernetes: `apiserver/pkg/endpoints/request/requestinfo.go`).
+
+mod answer;
+mod body;
+mod call;
+mod documents;
+pub mod listener;
+mod query;
+mod read;
+mod render;
+pub mod request;
+mod subresource;
+mod watch;
+mod write;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use actix_web::http::header::ACCEPT;
+use actix_web::{HttpRequest, HttpResponse, web};
+use metalsim_actors::kube::status::{Reason, Status};
+use metalsim_actors::kube::store::PatchKind;
+use serde_json::Value;
+
+use self::answer::Answer;
+use self::body::Document;
+use self::call::{Place, Server, WriteParameters};
+use self::query::Query;
+use self::render::Form;
+use self::request::{Action, ResourcePath, Route};
+use super::body::BodyLimits;
+use super::connection::Connection;
+use crate::cluster::api_server::ApiServer;
+
+/// Registers the one service that answers everything.
+pub fn configure(bodies: BodyLimits) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static {
+    move |config| {
+        config
+            .app_data(web::Data::new(bodies.clone()))
+            .default_service(web::to(serve));
+    }
+}
+
+/// The API server that a connection leads to: put into the connection's data when it is accepted.
+pub struct Peer {
+    /// The API server.
+    pub server: Arc<ApiServer>,
+}
+
+async fn serve(request: HttpRequest, payload: web::Payload, bodies: web::Data<BodyLimits>) -> HttpResponse {
+    let Some(peer) = request.conn_data::<Rc<Peer>>() else {
+        return answer::status(&Status::internal("the connection leads to no cluster"));
+    };
+    let server = Arc::clone(&peer.server);
+    match handle(&server, &request, payload, &bodies).await {
+        Ok(answer) => answer,
+        Err(status) => answer::status(&status),
+    }
+}
+
+async fn handle(
+    server: &Server,
+    request: &HttpRequest,
+    payload: web::Payload,
+    bodies: &BodyLimits,
+) -> Answer {
+    let path = percent_encoding::percent_decode_str(request.path())
+        .decode_utf8()
+        .map_err(|_| Status::bad_request("the path is not valid UTF-8"))?;
+    let query = Query::parse(request.query_string());
+    match Route::of(&path) {
+        Route::Other => documents::serve(server, request, &path, &query),
+        Route::Resource(path) => resource(server, request, &path, &query, payload, bodies).await,
+    }
+}
+
+/// A request that names a resource.
+async fn resource(
+    server: &Server,
+    request: &HttpRequest,
+    path: &ResourcePath<'_>,
+    query: &Query<'_>,
+    payload: web::Payload,
+    bodies: &BodyLimits,
+) -> Answer {
+    let action = path
+        .action(request.method(), query.flag("watch"))
+        .ok_or_else(method_not_allowed)?;
+    let place = server.cluster.read(|cluster| Place::of(&cluster.store, path))?;
+    let form = form(request);
+    if place.subresource().is_some() && write::part(&place.subresource).is_none() {
+        return subresource::serve(server, request, place, action, query, payload, bodies).await;
+    }
+    check_verb(&place, action)?;
+    match action {
+        Action::Get => read::get(server, &place, form),
+        Action::List => read::list(server, &place, query, form),
+        Action::Watch => {
+            let busy = Connection::of(request).map(Connection::enter);
+            watch::start(server, place, query, form, busy)
+        }
+        Action::Create => {
+            let parameters = WriteParameters::of(query, request.headers(), "CreateOptions")?;
+            let document = document(request, payload, bodies).await?;
+            write::create(server, place, document, parameters, form).await
+        }
+        Action::Update => {
+            let parameters = WriteParameters::of(query, request.headers(), "UpdateOptions")?;
+            let document = document(request, payload, bodies).await?;
+            let part = write::part(&place.subresource).ok_or_else(Status::unknown_resource)?;
+            write::update(server, place, part, document, parameters, form).await
+        }
+        Action::Patch => {
+            let kind = write::patch_kind(request.headers(), query)?;
+            let mut parameters = WriteParameters::of(query, request.headers(), "PatchOptions")?;
+            if matches!(kind, PatchKind::Apply { .. }) {
+                // An applier has to name itself: its user agent does not count.
+                query.text("fieldManager").clone_into(&mut parameters.manager);
+            }
+            let document = document(request, payload, bodies).await?;
+            let part = write::part(&place.subresource).ok_or_else(Status::unknown_resource)?;
+            write::patch(server, place, part, kind, document, parameters, form).await
+        }
+        Action::Delete | Action::DeleteCollection => {
+            let body = body(request, payload, bodies).await?;
+            let options = write::delete_options(body.as_ref(), query)?;
+            if action == Action::Delete {
+                write::delete(server, place, options, form).await
+            } else {
+                write::delete_collection(server, place, options, request.query_string().to_owned(), form)
+                    .await
+            }
+        }
+    }
+}
+
+/// 405 when the resource, or its subresource, has no such verb.
+fn check_verb(place: &Place, action: Action) -> Result<(), Status> {
+    use metalsim_actors::kube::resource::Verb;
+    let verb = match action {
+        Action::Get => Verb::Get,
+        Action::List => Verb::List,
+        Action::Watch => Verb::Watch,
+        Action::Create => Verb::Create,
+        Action::Update => Verb::Update,
+        Action::Patch => Verb::Patch,
+        Action::Delete => Verb::Delete,
+        Action::DeleteCollection => Verb::DeleteCollection,
+    };
+    let verbs = place
+        .subresource()
+        .map_or(place.resource.verbs, |subresource| subresource.verbs);
+    if verbs.has(verb) {
+        Ok(())
+    } else {
+        Err(method_not_allowed())
+    }
+}
+
+fn method_not_allowed() -> Status {
+    Status {
+        details: Some(Box::default()),
+        ..Status::failure(
+            Reason::MethodNotAllowed,
+            "the server does not allow this method on the requested resource",
+        )
+    }
+}
+
+/// The form that the client wants.
+fn form(request: &HttpRequest) -> Form {
+    let _accept = request.headers().get(ACCEPT);
+    Form::Json
+}
+
+/// The body of a write.
+async fn document(
+    request: &HttpRequest,
+    payload: web::Payload,
+    bodies: &BodyLimits,
+) -> Result<Document, Status> {
+    let body = super::body::read(request, payload, bodies)
+        .await
+        .map_err(body::refused)?;
+    Ok(Document {
+        value: body::read(request.headers(), &body.bytes)?,
+        ..Document::default()
+    })
+}
+
+/// The body of a request that need not have one.
+async fn body(
+    request: &HttpRequest,
+    payload: web::Payload,
+    bodies: &BodyLimits,
+) -> Result<Option<Value>, Status> {
+    let body = super::body::read(request, payload, bodies)
+        .await
+        .map_err(body::refused)?;
+    if body.bytes.is_empty() || *request.method() == Method::GET {
+        return Ok(None);
+    }
+    body::read(request.headers(), &body.bytes).map(Some)
+}

@@ -1,0 +1,72 @@
+//! `get` and `list`.
+
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use metalsim_actors::kube::object::Object;
+use metalsim_actors::kube::selector::{FieldSelector, LabelSelector};
+use metalsim_actors::kube::status::Status;
+use metalsim_actors::kube::store::{ListPage, ListQuery, VersionMatch};
+
+use super::answer::Answer;
+use super::call::{Place, Server};
+use super::query::Query;
+use super::render::{self, Form};
+
+/// One object. `resourceVersion` in the query asks for a state that is not older, which this one never is.
+pub(super) fn get(server: &Server, place: &Place, form: Form) -> Answer {
+    let now = server.cluster.now();
+    let object = server.cluster.read(|cluster| {
+        let object = cluster.store.get(place.target(), &place.name)?;
+        Ok::<Arc<Object>, Status>(cluster.present(&place.resource, object, now))
+    })?;
+    Ok(render::object(form, place, &object, 200, now))
+}
+
+/// What a list or watch selects.
+pub(super) fn selectors(place: &Place, query: &Query<'_>) -> Result<(LabelSelector, FieldSelector), Status> {
+    let labels = LabelSelector::parse(query.text("labelSelector"))?;
+    let fields = FieldSelector::parse(query.text("fieldSelector"), &place.resource)?;
+    Ok((labels, fields))
+}
+
+/// The list that the parameters ask for.
+pub(super) fn list_query<'a>(place: &Place, query: &'a Query<'_>) -> Result<ListQuery<'a>, Status> {
+    let (labels, fields) = selectors(place, query)?;
+    Ok(ListQuery {
+        labels,
+        fields,
+        limit: query
+            .number("limit")?
+            .map_or(0, |limit| usize::try_from(limit).unwrap_or(0)),
+        continue_token: query.text("continue"),
+        resource_version: query.text("resourceVersion"),
+        version_match: VersionMatch::parse(query.text("resourceVersionMatch"))?,
+    })
+}
+
+/// Many objects.
+pub(super) fn list(server: &Server, place: &Place, query: &Query<'_>, form: Form) -> Answer {
+    let now = server.cluster.now();
+    let wanted = list_query(place, query)?;
+    let mut page: ListPage = server.cluster.read(|cluster| {
+        let mut page = cluster.store.list(place.target(), &wanted)?;
+        for object in &mut page.items {
+            *object = cluster.present(&place.resource, object, now);
+        }
+        Ok::<_, Status>(page)
+    })?;
+    Ok(page_answer(place, &mut page, query, form, now))
+}
+
+/// A page as an answer.
+pub(super) fn page_answer(
+    place: &Place,
+    page: &mut ListPage,
+    query: &Query<'_>,
+    form: Form,
+    now: chrono::DateTime<chrono::Utc>,
+) -> HttpResponse {
+    let include = query.text("includeObject");
+    render::page(form.including(include), place, page, now)
+}

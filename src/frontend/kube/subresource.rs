@@ -1,0 +1,94 @@
+//! Subresources that are more than a part of their object.
+
+use actix_web::{HttpRequest, web};
+use metalsim_actors::kube::scale;
+use metalsim_actors::kube::status::Status;
+use metalsim_actors::kube::store::PatchKind;
+use metalsim_actors::kube::{patch, structure};
+use serde_json::Value;
+
+use super::answer::{self, Answer};
+use super::call::{Place, Server, WriteParameters};
+use super::query::Query;
+use super::request::Action;
+use super::write::patch_kind;
+use super::{check_verb, document};
+use crate::cluster::error::cluster_status;
+use crate::frontend::body::BodyLimits;
+
+/// Answers a request for a subresource.
+pub(super) async fn serve(
+    server: &Server,
+    request: &HttpRequest,
+    place: Place,
+    action: Action,
+    query: &Query<'_>,
+    payload: web::Payload,
+    bodies: &BodyLimits,
+) -> Answer {
+    check_verb(&place, action)?;
+    match place.subresource.as_str() {
+        "scale" => scale(server, request, place, action, query, payload, bodies).await,
+        _ => Err(Status::unknown_resource()),
+    }
+}
+
+/// `autoscaling/v1 Scale` of whatever has replicas.
+async fn scale(
+    server: &Server,
+    request: &HttpRequest,
+    place: Place,
+    action: Action,
+    query: &Query<'_>,
+    payload: web::Payload,
+    bodies: &BodyLimits,
+) -> Answer {
+    let kind = match action {
+        Action::Get => {
+            let scale = server.cluster.read(|cluster| {
+                let object = cluster.store.get(place.target(), &place.name)?;
+                scale::of(&place.resource, object)
+            })?;
+            return Ok(answer::json(200, &scale));
+        }
+        Action::Patch => Some(patch_kind(request.headers(), query)?),
+        _ => None,
+    };
+    let parameters = WriteParameters::of(query, request.headers(), "UpdateOptions")?;
+    let body = document(request, payload, bodies).await?;
+    let scale = server
+        .cluster
+        .write(move |cluster, now| {
+            let store = &mut cluster.store;
+            let wanted = match kind {
+                None => body.value,
+                Some(kind) => {
+                    let present = scale::of(&place.resource, store.get(place.target(), &place.name)?)?;
+                    patched(kind, present, &body.value, store.limits().json_patch_operations)?
+                }
+            };
+            let written = scale::set(
+                store,
+                place.target(),
+                &place.name,
+                &wanted,
+                parameters.options(now),
+            )?;
+            scale::of(&place.resource, &written.object)
+        })
+        .await
+        .map_err(cluster_status)??;
+    Ok(answer::json(200, &scale))
+}
+
+fn patched(kind: PatchKind, present: Value, body: &Value, operations: usize) -> Result<Value, Status> {
+    match kind {
+        PatchKind::Json => patch::json(present, body, operations),
+        PatchKind::Merge => patch::merge(present, body),
+        // A scale has no lists: both are a merge.
+        PatchKind::Strategic => {
+            patch::strategic(present, body, &structure::built_in("autoscaling", "v1", "Scale"))
+        }
+        PatchKind::Apply { .. } => patch::merge(present, body),
+    }
+}

@@ -1,0 +1,183 @@
+//! Watches: a stream of events that goes as fast as its reader.
+//!
+//! A watch is a place in the cluster's history. Its body makes the next piece only when the connection has room for it, so a
+//! reader that does not read costs its place and one piece, and once it has fallen out of the history it is told 410.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::CONTENT_TYPE;
+use bytes::Bytes;
+use futures_util::stream;
+use metalsim_actors::kube::object::Object;
+use metalsim_actors::kube::status::Status;
+use metalsim_actors::kube::store::{VersionMatch, WatchEvent, WatchQuery, Watcher};
+use tokio::sync::watch::Receiver;
+use tokio::time::{Sleep, sleep};
+
+use super::answer::{Answer, JSON};
+use super::call::{Place, Server};
+use super::query::Query;
+use super::read::selectors;
+use super::render::{self, Form};
+use crate::cluster::api_server::StreamPermit;
+use crate::frontend::connection::InRequest;
+
+/// Events in one piece of the stream.
+const PIECE: usize = 128;
+/// How often a quiet watch tells its place (kubernetes: `apiserver/pkg/storage/cacher`, about a minute).
+const BOOKMARK: Duration = Duration::from_secs(60);
+/// A watch without `timeoutSeconds` ends after this time, and up to as long again (kube-apiserver: `--min-request-timeout`).
+const SHORTEST: u64 = 1800;
+
+/// Starts a watch.
+///
+/// # Errors
+/// 400, 410, 422, 504 for the parameters; 429 when there are too many watches.
+pub(super) fn start(
+    server: &Server,
+    place: Place,
+    query: &Query<'_>,
+    form: Form,
+    busy: Option<InRequest>,
+) -> Answer {
+    let (labels, fields) = selectors(&place, query)?;
+    let permit = server.stream().ok_or_else(|| {
+        Status::too_many_requests("too many watches are open, please try again later.").retry_after(1)
+    })?;
+    let wanted = WatchQuery {
+        labels,
+        // `GET .../<name>?watch` and `/watch/.../<name>` watch one object.
+        fields,
+        resource_version: query.text("resourceVersion"),
+        version_match: VersionMatch::parse(query.text("resourceVersionMatch"))?,
+        send_initial_events: query.maybe_flag("sendInitialEvents"),
+        allow_bookmarks: query.flag("allowWatchBookmarks"),
+        continue_token: query.text("continue"),
+    };
+    let wake = server.cluster.subscribe(place.resource.home);
+    let watcher = server
+        .cluster
+        .read(|cluster| cluster.store.watch(place.target(), wanted))?;
+    let seconds = match query.number("timeoutSeconds")? {
+        Some(seconds @ 1..) => seconds.unsigned_abs(),
+        _ => SHORTEST + watcher.position() % SHORTEST,
+    };
+    let end = Box::pin(sleep(Duration::from_secs(seconds)));
+    let minute = Box::pin(sleep(BOOKMARK));
+    let state = Watch {
+        server: Arc::clone(server),
+        form: form.including(query.text("includeObject")),
+        place,
+        watcher,
+        wake,
+        end,
+        minute,
+        first: true,
+        over: false,
+        _permit: permit,
+        _busy: busy,
+    };
+    let body = stream::unfold(state, |mut state| async move {
+        let piece = state.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(piece), state))
+    });
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, JSON))
+        .streaming(body))
+}
+
+struct Watch {
+    server: Server,
+    place: Place,
+    form: Form,
+    watcher: Watcher,
+    wake: Receiver<()>,
+    end: Pin<Box<Sleep>>,
+    /// When its place is to be told again.
+    minute: Pin<Box<Sleep>>,
+    /// Nothing was told yet.
+    first: bool,
+    over: bool,
+    _permit: StreamPermit,
+    /// The connection lives while the watch does, however quiet it is.
+    _busy: Option<InRequest>,
+}
+
+impl Watch {
+    /// The next piece of the stream; `None` at its end.
+    async fn next(&mut self) -> Option<Bytes> {
+        while !self.over {
+            // From here on a change wakes, so none is missed.
+            self.wake.mark_unchanged();
+            let polled = self.poll();
+            match polled {
+                Ok(events) if !events.is_empty() => return Some(self.write(&events)),
+                Ok(_) => {}
+                Err(status) => {
+                    self.over = true;
+                    return Some(error(&status));
+                }
+            }
+            tokio::select! {
+                changed = self.wake.changed() => {
+                    // The cluster is gone.
+                    self.over = changed.is_err();
+                }
+                () = &mut self.minute => {
+                    self.minute.set(sleep(BOOKMARK));
+                    // What happened since is told before the place is.
+                    match self.poll() {
+                        Ok(events) if !events.is_empty() => return Some(self.write(&events)),
+                        Ok(_) => {}
+                        Err(_) => continue,
+                    }
+                    if let Some(bookmark) = self.watcher.bookmark() {
+                        return Some(self.write(&[bookmark]));
+                    }
+                }
+                () = &mut self.end => {
+                    self.over = true;
+                    return self.watcher.bookmark().map(|bookmark| self.write(&[bookmark]));
+                }
+            }
+        }
+        None
+    }
+
+    fn poll(&mut self) -> Result<Vec<WatchEvent>, Status> {
+        let (place, watcher) = (&self.place, &mut self.watcher);
+        let now = self.server.cluster.now();
+        self.server.cluster.read(|cluster| {
+            let mut events = cluster.store.poll(watcher, PIECE)?;
+            for event in &mut events {
+                let shown = event
+                    .object
+                    .as_ref()
+                    .map(|object: &Arc<Object>| cluster.present(&place.resource, object, now));
+                event.object = shown;
+            }
+            Ok(events)
+        })
+    }
+
+    fn write(&mut self, events: &[WatchEvent]) -> Bytes {
+        let now = self.server.cluster.now();
+        let mut out = Vec::with_capacity(events.len().saturating_mul(1024));
+        for event in events {
+            render::event(self.form, &self.place, event, now, self.first, &mut out);
+            self.first = false;
+        }
+        out.into()
+    }
+}
+
+/// A status as the last event of a stream.
+fn error(status: &Status) -> Bytes {
+    let event = serde_json::json!({"type": "ERROR", "object": status});
+    let mut text = event.to_string().into_bytes();
+    text.push(b'\n');
+    text.into()
+}
