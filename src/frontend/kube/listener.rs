@@ -5,9 +5,11 @@
 
 use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
 use actix_http::{HttpService, KeepAlive};
 use actix_rt::net::{ActixStream, Ready, TcpStream};
@@ -15,14 +17,13 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use actix_service::{Service as _, ServiceFactory as _, ServiceFactoryExt as _, boxed, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::{App, Error};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{Peer, configure};
+use super::{Peer, configure, upgrade};
 use crate::cluster::api_server::ApiServer;
 use crate::frontend::body::BodyLimits;
 use crate::frontend::connection::Watched;
@@ -34,6 +35,51 @@ use crate::observer::RequestObserver;
 struct Accepted {
     stream: TlsStream<TcpStream>,
     peer: Rc<Peer>,
+    head: Head,
+}
+
+/// The first head of an HTTP/1.1 connection, which is looked at before actix-http sees it.
+enum Head {
+    /// It is still coming.
+    Coming(BytesMut),
+    /// It is there, or there was none: this is to be read before the stream.
+    Read(BytesMut),
+}
+
+/// Longest head that is looked at.
+const HEAD_MAX: usize = 64 * 1024;
+
+impl Head {
+    /// Reads until the head is there.
+    fn poll(
+        &mut self,
+        stream: &mut TlsStream<TcpStream>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<&mut BytesMut>> {
+        while let Self::Coming(bytes) = self {
+            let mut room = [0; 4096];
+            let mut room = ReadBuf::new(&mut room);
+            std::task::ready!(Pin::new(&mut *stream).poll_read(context, &mut room))?;
+            let ended = room.filled().is_empty();
+            bytes.extend_from_slice(room.filled());
+            let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+            if end.is_some() || ended || bytes.len() >= HEAD_MAX {
+                let mut bytes = std::mem::take(bytes);
+                if let Some(end) = end {
+                    let rest = bytes.split_off(end + 4);
+                    if let Some(shown) = upgrade::shown(&bytes) {
+                        bytes = BytesMut::from(&shown[..]);
+                    }
+                    bytes.unsplit(rest);
+                }
+                *self = Self::Read(bytes);
+            }
+        }
+        match self {
+            Self::Read(bytes) => Poll::Ready(Ok(bytes)),
+            Self::Coming(_) => Poll::Pending,
+        }
+    }
 }
 
 type HttpCall = (Watched<Accepted>, actix_http::Protocol, Option<SocketAddr>);
@@ -239,9 +285,14 @@ impl Accept {
                 // Upgrades come on connections without ALPN.
                 _ => actix_http::Protocol::Http1,
             };
+            let head = match protocol {
+                actix_http::Protocol::Http1 => Head::Coming(BytesMut::new()),
+                _ => Head::Read(BytesMut::new()),
+            };
             let accepted = Accepted {
                 stream,
                 peer: Rc::new(Peer { server }),
+                head,
             };
             let call = (Watched::new(accepted, watch), protocol, Some(peer));
             if let Err(error) = http.call(call).await {
@@ -257,7 +308,14 @@ impl AsyncRead for Accepted {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let this = &mut *self;
+        let head = std::task::ready!(this.head.poll(&mut this.stream, context))?;
+        if !head.is_empty() {
+            let piece = head.split_to(head.len().min(buffer.remaining()));
+            buffer.put_slice(&piece);
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut this.stream).poll_read(context, buffer)
     }
 }
 

@@ -7,12 +7,15 @@ mod answer;
 mod body;
 mod call;
 mod documents;
+mod exec;
 pub mod listener;
 mod query;
 mod read;
 mod render;
 pub mod request;
+mod spdy;
 mod subresource;
+mod upgrade;
 mod watch;
 mod write;
 

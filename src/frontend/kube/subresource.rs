@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::answer::{self, Answer};
 use super::call::{Place, Server, WriteParameters};
+use super::exec;
 use super::query::Query;
 use super::request::Action;
 use super::write::patch_kind;
@@ -29,6 +30,7 @@ pub(super) async fn serve(
     check_verb(&place, action)?;
     match place.subresource.as_str() {
         "scale" => scale(server, request, place, action, query, payload, bodies).await,
+        "exec" | "attach" => exec::serve(server, request, &place, query, payload),
         _ => Err(Status::unknown_resource()),
     }
 }
