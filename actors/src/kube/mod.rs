@@ -4,6 +4,7 @@
 //! [`resource::Registry`]. All refusals are [`status::Status`] values in the words of a real server.
 
 pub mod apply;
+pub mod auth;
 pub mod bootstrap;
 pub mod cluster;
 pub mod controller;

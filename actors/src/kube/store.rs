@@ -12,6 +12,7 @@
 
 mod commit;
 mod delete;
+mod image;
 mod list;
 mod parts;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use crate::seed::Seed;
 
 pub use commit::{Change, Changed};
 pub use delete::{DeleteOptions, Deleted, Propagation};
+pub use image::Image;
 pub use list::{ListPage, ListQuery, VersionMatch};
 pub use watch::{WatchEvent, WatchQuery, WatchType, Watcher};
 pub use write::{Part, PatchKind, Written};
@@ -128,14 +130,17 @@ impl<'a> WriteOptions<'a> {
     }
 }
 
+/// The objects of a resource by `namespace/name`.
+type Collection = BTreeMap<Arc<str>, Arc<Object>>;
+
 /// The objects of one cluster.
 #[derive(Debug)]
 pub struct Store {
     registry: Registry,
     settings: Settings,
     interner: Arc<Interner>,
-    /// By resource, then by `namespace/name`: the order of lists.
-    collections: BTreeMap<ResourceId, BTreeMap<Box<str>, Arc<Object>>>,
+    /// By resource, then by `namespace/name`: the order of lists. What came from an [`Image`] is shared until it changes.
+    collections: BTreeMap<ResourceId, Arc<Collection>>,
     objects: usize,
     /// Objects that name an owner, by the owner's uid.
     dependents: BTreeMap<Uuid, BTreeSet<(ResourceId, Box<str>)>>,
@@ -295,7 +300,7 @@ impl Store {
             .get(&owner)
             .into_iter()
             .flatten()
-            .filter_map(|(id, key)| Some((*id, self.collections.get(id)?.get(key)?)))
+            .filter_map(|(id, key)| Some((*id, self.collections.get(id)?.get(&**key)?)))
     }
 
     /// Uids that objects name as owners.

@@ -1,0 +1,295 @@
+//! The roles and bindings that are there before anyone writes one.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+
+use crate::kube::intern::Interner;
+use crate::kube::status::Status;
+use crate::kube::store::{Image, Limits, Settings, Store, Target, WriteOptions};
+use crate::seed::Seed;
+
+use super::aggregate::aggregate;
+use super::rbac::GROUP;
+use super::rule::PolicyRule;
+
+const SERVER: &str = include_str!("bootstrap/server.txt");
+const KUBEADM: &str = include_str!("bootstrap/kubeadm.txt");
+/// Clusters whose server starts in the same span share the objects.
+const SPAN_SECONDS: i64 = 60;
+/// Images that are kept for the next cluster. Clusters are made in the order of time, or nearly.
+const MOST_IMAGES: usize = 8;
+/// Root of the uids. They are the same in all clusters, as they must be for objects that are the same.
+const SEED: u64 = 0x7262_6163;
+
+/// Gives a new store the ClusterRoles, Roles and bindings that kube-apiserver 1.34 makes when it starts.
+///
+/// The objects are shared by all clusters that are made within the same minute, `creationTimestamp` (its beginning), uid and
+/// version included: a cluster pays for them only when it writes roles or bindings. Call it first of all, before
+/// namespaces are made: the versions then follow on these objects'. For what it does in a store that is in use see
+/// [`Store::adopt`].
+///
+/// # Errors
+/// What a store says against our own data: never.
+pub fn bootstrap(store: &mut Store, now: DateTime<Utc>) -> Result<(), Status> {
+    store.adopt(&*image(false, now)?);
+    Ok(())
+}
+
+/// The same with what `kubeadm init` 1.34 adds; it may follow on [`bootstrap`] or stand for it.
+///
+/// # Errors
+/// What a store says against our own data: never.
+pub fn bootstrap_kubeadm(store: &mut Store, now: DateTime<Utc>) -> Result<(), Status> {
+    store.adopt(&*image(true, now)?);
+    Ok(())
+}
+
+/// The rules of the role `system:node`.
+pub(super) fn node_rules() -> &'static [PolicyRule] {
+    static RULES: LazyLock<Vec<PolicyRule>> = LazyLock::new(|| {
+        let role = entries(SERVER).find(|entry| entry.kind == "ClusterRole" && entry.name == "system:node");
+        role.map(|entry| entry.rules()).unwrap_or_default()
+    });
+    &RULES
+}
+
+#[derive(Debug)]
+struct Made {
+    kubeadm: bool,
+    second: i64,
+    image: Arc<Image>,
+}
+
+fn image(kubeadm: bool, now: DateTime<Utc>) -> Result<Arc<Image>, Status> {
+    static IMAGES: Mutex<VecDeque<Made>> = Mutex::new(VecDeque::new());
+    let second = now.timestamp() - now.timestamp().rem_euclid(SPAN_SECONDS);
+    let at = DateTime::from_timestamp(second, 0).unwrap_or(now);
+    // The lock is held while an image is made, so that each is made once.
+    let mut images = IMAGES.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = images
+        .iter()
+        .find(|made| made.kubeadm == kubeadm && made.second == second);
+    if let Some(made) = known {
+        return Ok(Arc::clone(&made.image));
+    }
+    // The image with kubeadm's objects goes on from the other one, so that both share what they have in common.
+    let base = images.iter().find(|made| !made.kubeadm && made.second == second);
+    let base = match base {
+        Some(made) => Arc::clone(&made.image),
+        None => {
+            let image = Arc::new(make(None, SERVER, "kube-apiserver", at)?);
+            keep(&mut images, false, second, &image);
+            image
+        }
+    };
+    if !kubeadm {
+        return Ok(base);
+    }
+    let image = Arc::new(make(Some(&base), KUBEADM, "kubeadm", at)?);
+    keep(&mut images, true, second, &image);
+    Ok(image)
+}
+
+fn keep(images: &mut VecDeque<Made>, kubeadm: bool, second: i64, image: &Arc<Image>) {
+    if images.len() >= MOST_IMAGES {
+        images.pop_front();
+    }
+    images.push_back(Made {
+        kubeadm,
+        second,
+        image: Arc::clone(image),
+    });
+}
+
+/// Makes the objects in a store of their own.
+fn make(base: Option<&Image>, text: &str, manager: &str, at: DateTime<Utc>) -> Result<Image, Status> {
+    static INTERNER: LazyLock<Arc<Interner>> = LazyLock::new(Arc::default);
+    let settings = Settings {
+        seed: Seed::root(SEED).child(manager),
+        limits: Limits::default(),
+        service_network: None,
+    };
+    let mut store = Store::new(settings, Arc::clone(&INTERNER));
+    if let Some(base) = base {
+        store.adopt(base);
+    }
+    // Roles need their namespaces, but those are the cluster's own.
+    let mut namespaces = Vec::new();
+    for entry in entries(text) {
+        let Some(resource) = store.registry().find(GROUP, entry.plural()).cloned() else {
+            continue;
+        };
+        if let Some(name) = entry.namespace
+            && !namespaces.contains(&name)
+            && let Some(kind) = store.registry().find("", "namespaces").cloned()
+        {
+            let body = json!({"metadata": {"name": name}});
+            store.create(Target::stored(&kind, None), body, WriteOptions::by(manager, at))?;
+            namespaces.push(name);
+        }
+        let target = Target::stored(&resource, entry.namespace);
+        store.create(target, entry.object(manager), WriteOptions::by(manager, at))?;
+    }
+    aggregate(&mut store, at)?;
+    let kinds = ["clusterroles", "clusterrolebindings", "roles", "rolebindings"];
+    let kept: Vec<_> = kinds
+        .into_iter()
+        .filter_map(|plural| store.registry().find(GROUP, plural).map(|resource| resource.home))
+        .collect();
+    let mut image = store.image();
+    image.retain(|id| kept.contains(&id));
+    Ok(image)
+}
+
+/// An object of the text: its head line and the lines that belong to it. The form is told in `bootstrap/server.txt`.
+#[derive(Debug)]
+struct Entry<'a> {
+    kind: &'a str,
+    name: &'a str,
+    namespace: Option<&'a str>,
+    labels: Option<&'a str>,
+    aggregates: Option<&'a str>,
+    role: Option<(&'a str, &'a str)>,
+    lines: Vec<&'a str>,
+}
+
+fn entries(text: &str) -> impl Iterator<Item = Entry<'_>> {
+    let mut lines = text.lines().filter(|line| !line.starts_with('#')).peekable();
+    std::iter::from_fn(move || {
+        let mut words = lines.next()?.split_whitespace();
+        let mut entry = Entry {
+            kind: words.next()?,
+            name: words.next()?,
+            namespace: None,
+            labels: None,
+            aggregates: None,
+            role: None,
+            lines: Vec::new(),
+        };
+        while let (Some(word), Some(value)) = (words.next(), words.next()) {
+            match word {
+                "in" => entry.namespace = Some(value),
+                "labels" => entry.labels = Some(value),
+                "aggregates" => entry.aggregates = Some(value),
+                _ => entry.role = words.next().map(|name| (value, name)),
+            }
+        }
+        while let Some(line) = lines.next_if(|line| line.starts_with(' ')) {
+            entry.lines.push(line.trim());
+        }
+        Some(entry)
+    })
+}
+
+fn pairs(text: Option<&str>) -> Map<String, Value> {
+    text.into_iter()
+        .flat_map(|text| text.split(','))
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (key.to_owned(), value.into()))
+        .collect()
+}
+
+fn names(text: &str) -> Vec<String> {
+    text.split(',').map(str::to_owned).collect()
+}
+
+impl Entry<'_> {
+    fn plural(&self) -> &'static str {
+        match self.kind {
+            "ClusterRole" => "clusterroles",
+            "ClusterRoleBinding" => "clusterrolebindings",
+            "Role" => "roles",
+            _ => "rolebindings",
+        }
+    }
+
+    fn rules(&self) -> Vec<PolicyRule> {
+        self.lines.iter().filter_map(|line| rule(line)).collect()
+    }
+
+    fn object(&self, manager: &str) -> Value {
+        let mut metadata = Map::new();
+        metadata.insert("name".to_owned(), self.name.into());
+        if let Some(namespace) = self.namespace {
+            metadata.insert("namespace".to_owned(), namespace.into());
+        }
+        if manager == "kube-apiserver" {
+            let mut labels = pairs(self.labels);
+            labels.insert("kubernetes.io/bootstrapping".to_owned(), "rbac-defaults".into());
+            metadata.insert("labels".to_owned(), labels.into());
+            let annotations = json!({"rbac.authorization.kubernetes.io/autoupdate": "true"});
+            metadata.insert("annotations".to_owned(), annotations);
+        }
+        let mut object = json!({"metadata": metadata});
+        if let Some((kind, name)) = self.role {
+            object["roleRef"] = json!({"apiGroup": GROUP, "kind": kind, "name": name});
+            let subjects: Vec<Value> = self.lines.iter().filter_map(|line| subject(line)).collect();
+            if !subjects.is_empty() {
+                object["subjects"] = subjects.into();
+            }
+        } else if self.aggregates.is_some() {
+            object["aggregationRule"] =
+                json!({"clusterRoleSelectors": [{"matchLabels": pairs(self.aggregates)}]});
+        } else {
+            object["rules"] = json!(self.rules());
+        }
+        object
+    }
+}
+
+fn rule(line: &str) -> Option<PolicyRule> {
+    let mut words = line.split_whitespace();
+    let mut rule = PolicyRule {
+        verbs: names(words.next()?),
+        ..PolicyRule::default()
+    };
+    match words.next()? {
+        "@" => rule.paths = names(words.next()?),
+        groups => {
+            rule.api_groups = names(groups)
+                .into_iter()
+                .map(|group| if group == "core" { String::new() } else { group })
+                .collect();
+            rule.resources = names(words.next()?);
+            if words.next() == Some("=") {
+                rule.resource_names = names(words.next()?);
+            }
+        }
+    }
+    Some(rule)
+}
+
+fn subject(line: &str) -> Option<Value> {
+    let (kind, name) = line.split_once(' ')?;
+    Some(match name.split_once('/').filter(|_| kind == "ServiceAccount") {
+        Some((namespace, name)) => json!({"kind": kind, "name": name, "namespace": namespace}),
+        None => json!({"apiGroup": GROUP, "kind": kind, "name": name}),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_the_texts_is_understood() {
+        for text in [SERVER, KUBEADM] {
+            let mut count = 0;
+            for entry in entries(text) {
+                count += 1 + entry.lines.len();
+                let (rules, subjects) = match entry.role {
+                    None => (entry.rules().len(), 0),
+                    Some(_) => (0, entry.lines.iter().filter_map(|line| subject(line)).count()),
+                };
+                assert_eq!(rules + subjects, entry.lines.len(), "{entry:?}");
+                assert!(["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"].contains(&entry.kind));
+            }
+            let lines = text.lines().filter(|line| !line.starts_with('#')).count();
+            assert_eq!(count, lines);
+        }
+        assert_eq!(node_rules().len(), 25);
+    }
+}

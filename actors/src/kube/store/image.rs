@@ -1,0 +1,93 @@
+//! Objects that many stores begin with, kept once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Collection, Store};
+use crate::kube::resource::{BUILT_IN, ResourceId};
+
+/// The objects of built-in kinds of one store, for others to begin with. They are shared with all that is theirs: uid,
+/// version and times are the same in every store that adopts them. A store pays for the objects of a resource (24 bytes
+/// each) once it writes one of that resource.
+#[derive(Clone, Debug)]
+pub struct Image {
+    collections: BTreeMap<ResourceId, Arc<Collection>>,
+    version: u64,
+}
+
+impl Image {
+    /// Number of objects.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.collections.values().map(|objects| objects.len()).sum()
+    }
+
+    /// Keeps the objects of these resources only.
+    pub fn retain(&mut self, keep: impl Fn(ResourceId) -> bool) {
+        self.collections.retain(|id, _| keep(*id));
+    }
+
+    /// Whether there are no objects.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Store {
+    /// An image of the present state, without custom resources: their numbers differ from store to store.
+    #[must_use]
+    pub fn image(&self) -> Image {
+        Image {
+            collections: self
+                .collections
+                .iter()
+                .filter(|(id, _)| BUILT_IN.iter().any(|resource| resource.id == **id))
+                .map(|(id, objects)| (*id, Arc::clone(objects)))
+                .collect(),
+            version: self.version,
+        }
+    }
+
+    /// Takes over the objects of an image; objects that exist under their names stay as they are. There is no history of
+    /// it: watches start after it, those that are open end with 410. The limit of objects does not count here.
+    pub fn adopt(&mut self, image: &Image) {
+        for (id, objects) in &image.collections {
+            let before = self.collections.get(id).map_or(0, |present| present.len());
+            let mut new = Vec::new();
+            match self.collections.get_mut(id) {
+                Some(present)
+                    if !present.iter().all(|(key, object)| {
+                        objects.get(key).is_some_and(|other| Arc::ptr_eq(object, other))
+                    }) =>
+                {
+                    let present = Arc::make_mut(present);
+                    for (key, object) in objects.iter() {
+                        if !present.contains_key(key) {
+                            present.insert(Arc::clone(key), Arc::clone(object));
+                            new.push((Arc::clone(key), Arc::clone(object)));
+                        }
+                    }
+                }
+                _ => {
+                    self.collections.insert(*id, Arc::clone(objects));
+                    new.extend(
+                        objects
+                            .iter()
+                            .filter(|(_, object)| !object.head.owners.is_empty())
+                            .map(|(key, object)| (Arc::clone(key), Arc::clone(object))),
+                    );
+                }
+            }
+            let after = self.collections.get(id).map_or(0, |present| present.len());
+            self.objects = self.objects.saturating_add(after.saturating_sub(before));
+            for (key, object) in new {
+                self.index(*id, &key, &object, true);
+            }
+        }
+        // Nobody who has seen the store before may go on from there.
+        let seen = self.version > 1;
+        self.version = image.version.max(self.version.saturating_add(u64::from(seen)));
+        self.compact(self.version);
+    }
+}
