@@ -9,6 +9,7 @@ mod call;
 mod documents;
 mod exec;
 pub mod listener;
+mod port_forward;
 mod query;
 mod read;
 mod render;
