@@ -15,6 +15,7 @@ pub mod defaulting;
 pub mod etcd;
 pub mod garbage;
 pub mod intern;
+pub mod kubeadm;
 pub mod names;
 pub mod namespace;
 pub mod object;
