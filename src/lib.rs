@@ -4,6 +4,7 @@ pub mod app;
 pub mod boot;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod directory;
 pub mod frontend;
 pub mod observer;

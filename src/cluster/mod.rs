@@ -1,0 +1,3 @@
+//! Simulated clusters: what stands between the pure API server and the network.
+
+pub mod pki;
