@@ -1,6 +1,7 @@
-//! Simulated clusters outside of the simulation: what their API servers share, and their keys.
+//! Simulated clusters: what stands between the pure API server and the network.
 
 pub mod api_server;
 pub mod error;
 pub mod etcd;
+pub mod pki;
 pub mod serve;

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use crate::kube::intern::Interner;
+use crate::kube::object::Second;
 use crate::kube::status::Status;
 use crate::kube::store::{Image, Limits, Settings, Store, Target, WriteOptions};
 use crate::seed::Seed;
@@ -27,14 +27,15 @@ const SEED: u64 = 0x7262_6163;
 /// Gives a new store the ClusterRoles, Roles and bindings that kube-apiserver 1.34 makes when it starts.
 ///
 /// The objects are shared by all clusters that are made within the same minute, `creationTimestamp` (its beginning), uid and
-/// version included: a cluster pays for them only when it writes roles or bindings. Call it first of all, before
+/// version included: such a cluster pays for them only when it writes roles or bindings. Clusters of different minutes share
+/// the contents. Call it first of all, before
 /// namespaces are made: the versions then follow on these objects'. For what it does in a store that is in use see
 /// [`Store::adopt`].
 ///
 /// # Errors
 /// What a store says against our own data: never.
 pub fn bootstrap(store: &mut Store, now: DateTime<Utc>) -> Result<(), Status> {
-    store.adopt(&*image(false, now)?);
+    store.adopt(&images(now)?.server);
     Ok(())
 }
 
@@ -43,7 +44,7 @@ pub fn bootstrap(store: &mut Store, now: DateTime<Utc>) -> Result<(), Status> {
 /// # Errors
 /// What a store says against our own data: never.
 pub fn bootstrap_kubeadm(store: &mut Store, now: DateTime<Utc>) -> Result<(), Status> {
-    store.adopt(&*image(true, now)?);
+    store.adopt(&images(now)?.all);
     Ok(())
 }
 
@@ -56,92 +57,83 @@ pub(super) fn node_rules() -> &'static [PolicyRule] {
     &RULES
 }
 
+/// The objects that kube-apiserver makes, and those with kubeadm's.
 #[derive(Debug)]
-struct Made {
-    kubeadm: bool,
-    second: i64,
-    image: Arc<Image>,
+struct Images {
+    server: Image,
+    all: Image,
 }
 
-fn image(kubeadm: bool, now: DateTime<Utc>) -> Result<Arc<Image>, Status> {
-    static IMAGES: Mutex<VecDeque<Made>> = Mutex::new(VecDeque::new());
-    let second = now.timestamp() - now.timestamp().rem_euclid(SPAN_SECONDS);
-    let at = DateTime::from_timestamp(second, 0).unwrap_or(now);
-    // The lock is held while an image is made, so that each is made once.
-    let mut images = IMAGES.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = images
-        .iter()
-        .find(|made| made.kubeadm == kubeadm && made.second == second);
-    if let Some(made) = known {
-        return Ok(Arc::clone(&made.image));
-    }
-    // The image with kubeadm's objects goes on from the other one, so that both share what they have in common.
-    let base = images.iter().find(|made| !made.kubeadm && made.second == second);
-    let base = match base {
-        Some(made) => Arc::clone(&made.image),
-        None => {
-            let image = Arc::new(make(None, SERVER, "kube-apiserver", at)?);
-            keep(&mut images, false, second, &image);
-            image
-        }
-    };
-    if !kubeadm {
-        return Ok(base);
-    }
-    let image = Arc::new(make(Some(&base), KUBEADM, "kubeadm", at)?);
-    keep(&mut images, true, second, &image);
-    Ok(image)
-}
-
-fn keep(images: &mut VecDeque<Made>, kubeadm: bool, second: i64, image: &Arc<Image>) {
-    if images.len() >= MOST_IMAGES {
-        images.pop_front();
-    }
-    images.push_back(Made {
-        kubeadm,
-        second,
-        image: Arc::clone(image),
+/// The images of the span that `now` lies in.
+fn images(now: DateTime<Utc>) -> Result<Arc<Images>, Status> {
+    static TEMPLATE: LazyLock<Result<Images, Status>> = LazyLock::new(|| {
+        let mut store = scratch();
+        fill(&mut store, SERVER, "kube-apiserver")?;
+        let server = roles(&store);
+        fill(&mut store, KUBEADM, "kubeadm")?;
+        Ok(Images {
+            server,
+            all: roles(&store),
+        })
     });
+    static MADE: Mutex<VecDeque<(Second, Arc<Images>)>> = Mutex::new(VecDeque::new());
+    let template = TEMPLATE.as_ref().map_err(Clone::clone)?;
+    let now = Second::of(now).0;
+    let at = Second(now.saturating_sub(now.rem_euclid(SPAN_SECONDS)));
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, images)) = made.iter().find(|(second, _)| *second == at) {
+        return Ok(Arc::clone(images));
+    }
+    let all = template.all.dated(at);
+    let images = Arc::new(Images {
+        server: all.filtered(|id, key| template.server.has(id, key)),
+        all,
+    });
+    if made.len() >= MOST_IMAGES {
+        made.pop_front();
+    }
+    made.push_back((at, Arc::clone(&images)));
+    Ok(images)
 }
 
-/// Makes the objects in a store of their own.
-fn make(base: Option<&Image>, text: &str, manager: &str, at: DateTime<Utc>) -> Result<Image, Status> {
-    static INTERNER: LazyLock<Arc<Interner>> = LazyLock::new(Arc::default);
+/// A store to make the objects in.
+fn scratch() -> Store {
     let settings = Settings {
-        seed: Seed::root(SEED).child(manager),
+        seed: Seed::root(SEED),
         limits: Limits::default(),
         service_network: None,
     };
-    let mut store = Store::new(settings, Arc::clone(&INTERNER));
-    if let Some(base) = base {
-        store.adopt(base);
-    }
-    // Roles need their namespaces, but those are the cluster's own.
-    let mut namespaces = Vec::new();
+    Store::new(settings, Arc::default())
+}
+
+/// The objects of a store but for namespaces: those are the cluster's own.
+fn roles(store: &Store) -> Image {
+    let namespaces = store
+        .registry()
+        .find("", "namespaces")
+        .map(|resource| resource.home);
+    store.image().filtered(|id, _| Some(id) != namespaces)
+}
+
+/// Makes the objects of a text.
+fn fill(store: &mut Store, text: &str, manager: &str) -> Result<(), Status> {
+    let at = DateTime::UNIX_EPOCH;
     for entry in entries(text) {
         let Some(resource) = store.registry().find(GROUP, entry.plural()).cloned() else {
             continue;
         };
         if let Some(name) = entry.namespace
-            && !namespaces.contains(&name)
+            && store.look_up("", "namespaces", None, name).is_none()
             && let Some(kind) = store.registry().find("", "namespaces").cloned()
         {
             let body = json!({"metadata": {"name": name}});
             store.create(Target::stored(&kind, None), body, WriteOptions::by(manager, at))?;
-            namespaces.push(name);
         }
         let target = Target::stored(&resource, entry.namespace);
         store.create(target, entry.object(manager), WriteOptions::by(manager, at))?;
     }
-    aggregate(&mut store, at)?;
-    let kinds = ["clusterroles", "clusterrolebindings", "roles", "rolebindings"];
-    let kept: Vec<_> = kinds
-        .into_iter()
-        .filter_map(|plural| store.registry().find(GROUP, plural).map(|resource| resource.home))
-        .collect();
-    let mut image = store.image();
-    image.retain(|id| kept.contains(&id));
-    Ok(image)
+    aggregate(store, at)?;
+    Ok(())
 }
 
 /// An object of the text: its head line and the lines that belong to it. The form is told in `bootstrap/server.txt`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Collection, Store};
+use crate::kube::object::{ManagedEntry, Object, Second};
 use crate::kube::resource::{BUILT_IN, ResourceId};
 
 /// The objects of built-in kinds of one store, for others to begin with. They are shared with all that is theirs: uid,
@@ -22,9 +23,49 @@ impl Image {
         self.collections.values().map(|objects| objects.len()).sum()
     }
 
-    /// Keeps the objects of these resources only.
-    pub fn retain(&mut self, keep: impl Fn(ResourceId) -> bool) {
-        self.collections.retain(|id, _| keep(*id));
+    /// Whether it holds an object of that resource under that key.
+    #[must_use]
+    pub fn has(&self, resource: ResourceId, key: &str) -> bool {
+        self.collections
+            .get(&resource)
+            .is_some_and(|objects| objects.contains_key(key))
+    }
+
+    /// The image with those objects only that `keep` says yes to, by resource and key.
+    #[must_use]
+    pub fn filtered(&self, keep: impl Fn(ResourceId, &str) -> bool) -> Self {
+        self.mapped(|id, key, object| keep(id, key).then(|| Arc::clone(object)))
+    }
+
+    /// The image as if its objects had come to be at `at`.
+    #[must_use]
+    pub fn dated(&self, at: Second) -> Self {
+        self.mapped(|_, _, object| {
+            let managed = object.managed.iter().map(|entry| ManagedEntry {
+                time: Some(at),
+                ..entry.clone()
+            });
+            Some(Arc::new(Object {
+                created: at,
+                managed: managed.collect(),
+                ..(**object).clone()
+            }))
+        })
+    }
+
+    fn mapped(&self, map: impl Fn(ResourceId, &str, &Arc<Object>) -> Option<Arc<Object>>) -> Self {
+        let map = &map;
+        let collections = self.collections.iter().filter_map(|(id, objects)| {
+            let objects: Collection = objects
+                .iter()
+                .filter_map(|(key, object)| Some((Arc::clone(key), map(*id, key, object)?)))
+                .collect();
+            (!objects.is_empty()).then(|| (*id, Arc::new(objects)))
+        });
+        Self {
+            collections: collections.collect(),
+            version: self.version,
+        }
     }
 
     /// Whether there are no objects.
