@@ -167,6 +167,7 @@ fn fill(resource: &Resource, draft: &mut Draft) {
             fill_in(body, "preemptionPolicy", "PreemptLowerPriority");
             fill_in(body, "value", 0);
         }
+        ("apiextensions.k8s.io", "customresourcedefinitions") => super::crd::defaults(body),
         ("apiregistration.k8s.io", "apiservices") => {
             if let Some(service) = object(body, "spec")
                 .get_mut("service")

@@ -12,6 +12,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
+use super::crd::Compiled;
 use super::names::NameRule;
 use super::object::Object;
 use super::status::Named;
@@ -144,6 +145,8 @@ pub struct Version {
     pub layout: Arc<Type>,
     /// `openAPIV3Schema` of a custom resource.
     pub schema: Option<Arc<Value>>,
+    /// The same, ready to prune, default and check objects.
+    pub compiled: Option<Arc<Compiled>>,
 }
 
 /// A resource: what stands behind a path.
@@ -452,6 +455,7 @@ fn built_in_version(group: &'static str, name: &'static str, kind: &'static str,
         status,
         layout: structure::built_in(group, name, kind),
         schema: None,
+        compiled: None,
     }
 }
 

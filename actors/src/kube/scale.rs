@@ -145,7 +145,8 @@ mod tests {
             )
             .unwrap();
         let target = Target::stored(find("apps", "deployments"), Some("n"));
-        let body = json!({"metadata": {"name": "d"}, "spec": {"replicas": 2, "selector": {"matchLabels": {"a": "b"}}}});
+        let body = json!({"metadata": {"name": "d"}, "spec": {"replicas": 2, "selector": {"matchLabels": {"a": "b"}},
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
         let object = store.create(target, body, options).unwrap();
         let mut scale = of(target.resource, &object).unwrap();
         assert_eq!(

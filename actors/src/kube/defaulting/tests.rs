@@ -39,6 +39,18 @@ fn store() -> Store {
     store
 }
 
+/// The spec of a set of pods, with these fields.
+fn set(mut spec: Value) -> Value {
+    spec["selector"] = json!({"matchLabels": {"a": "b"}});
+    spec["template"] =
+        json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}});
+    spec
+}
+
+fn job() -> Value {
+    json!({"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i:1"}]}}})
+}
+
 #[test]
 fn what_clients_see_filled_in() {
     let cases = [
@@ -72,7 +84,7 @@ fn what_clients_see_filled_in() {
         (
             "apps",
             "deployments",
-            json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "i:1"}]}}}}),
+            json!({"spec": set(json!({}))}),
             vec![
                 ("/spec/replicas", json!(1)),
                 ("/spec/strategy/rollingUpdate/maxSurge", json!("25%")),
@@ -89,13 +101,13 @@ fn what_clients_see_filled_in() {
         (
             "apps",
             "deployments",
-            json!({"spec": {"strategy": {"type": "Recreate"}}}),
+            json!({"spec": set(json!({"strategy": {"type": "Recreate"}}))}),
             vec![("/spec/strategy/rollingUpdate", Value::Null)],
         ),
         (
             "apps",
             "daemonsets",
-            json!({"spec": {}}),
+            json!({"spec": set(json!({}))}),
             vec![
                 ("/spec/updateStrategy/rollingUpdate/maxUnavailable", json!(1)),
                 ("/status/numberReady", json!(0)),
@@ -104,7 +116,7 @@ fn what_clients_see_filled_in() {
         (
             "batch",
             "jobs",
-            json!({"spec": {}}),
+            json!({"spec": job()}),
             vec![("/spec/completions", json!(1)), ("/spec/backoffLimit", json!(6))],
         ),
         (
@@ -149,7 +161,7 @@ fn a_job_selects_its_own_pods() {
         &mut store,
         "batch",
         "jobs",
-        json!({"metadata": {"name": "j"}, "spec": {}}),
+        json!({"metadata": {"name": "j"}, "spec": job()}),
     )
     .unwrap();
     assert_eq!(
@@ -179,7 +191,7 @@ fn addresses_and_ports_of_services() {
         &mut store,
         "",
         "services",
-        service("b", json!({"clusterIP": "10.0.0.1"})),
+        service("b", json!({"clusterIP": "10.0.0.1", "ports": [{"port": 80}]})),
     )
     .unwrap_err();
     assert_eq!(taken.code, 422);
@@ -222,7 +234,7 @@ fn addresses_and_ports_of_services() {
             &mut store,
             "",
             "services",
-            service(&format!("f{made}"), json!({})),
+            service(&format!("f{made}"), json!({"ports": [{"port": 80}]})),
         )
         .is_ok()
     {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::commit::Prepared;
 use super::{ListPage, ListQuery, Store, Target};
+use crate::kube::crd;
 use crate::kube::object::{Deletion, Head, Object, Second};
 use crate::kube::resource::Resource;
 use crate::kube::status::{FieldError, FieldFault, Named, Status};
@@ -216,6 +217,15 @@ fn prepare(
         Grace::Started => true,
     };
     object.head = propagation_finalizers(resource, existing, options);
+    if let Some(finalizer) = crd::finalizer_on_delete(resource)
+        && !existing.is_terminating()
+        && !object.has_finalizer(finalizer)
+    {
+        let mut head = (*object.head).clone();
+        let own = std::iter::once(Box::from(finalizer));
+        head.finalizers = head.finalizers.iter().cloned().chain(own).collect();
+        object.head = Arc::new(head);
+    }
     let held = !object.head.finalizers.is_empty();
     let namespace_held = hold_namespace(resource, &mut object);
     if graceful {

@@ -61,6 +61,11 @@ fn config_map(name: &str, value: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"k": value}})
 }
 
+fn deployment_spec(replicas: i64) -> Value {
+    json!({"replicas": replicas, "selector": {"matchLabels": {"a": "b"}},
+        "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}})
+}
+
 fn pod(name: &str) -> Value {
     json!({"metadata": {"name": name}, "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "i"}]}})
 }
@@ -70,7 +75,7 @@ fn create_fills_in_what_the_server_decides() {
     let mut store = store();
     let before = store.version();
     let deployment = json!({"metadata": {"name": "d", "uid": "mine", "generation": 9, "creationTimestamp": "2001-01-01T00:00:00Z",
-        "deletionTimestamp": "2001-01-01T00:00:00Z"}, "spec": {"template": {}}, "status": {"replicas": 3}});
+        "deletionTimestamp": "2001-01-01T00:00:00Z"}, "spec": deployment_spec(1), "status": {"replicas": 3}});
     let object = store
         .create(target("apps", "deployments"), deployment, options())
         .unwrap();
@@ -313,11 +318,11 @@ fn spec_and_status_have_their_own_doors() {
     store
         .create(
             target,
-            json!({"metadata": {"name": "d"}, "spec": {"replicas": 1}}),
+            json!({"metadata": {"name": "d"}, "spec": deployment_spec(1)}),
             options(),
         )
         .unwrap();
-    let body = json!({"metadata": {"name": "d", "labels": {"a": "b"}}, "spec": {"replicas": 2}, "status": {"replicas": 7}});
+    let body = json!({"metadata": {"name": "d", "labels": {"a": "b"}}, "spec": deployment_spec(2), "status": {"replicas": 7}});
     let main = store
         .update(target, "d", Part::Main, body.clone(), options())
         .unwrap()
@@ -518,7 +523,11 @@ fn propagation_leaves_a_finalizer() {
         (Propagation::Orphan, "orphan"),
     ] {
         store
-            .create(target, json!({"metadata": {"name": "d"}, "spec": {}}), options())
+            .create(
+                target,
+                json!({"metadata": {"name": "d"}, "spec": deployment_spec(1)}),
+                options(),
+            )
             .unwrap();
         let options = DeleteOptions {
             propagation: Some(policy),

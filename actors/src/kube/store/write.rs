@@ -15,7 +15,7 @@ use crate::kube::apply::{self, Writer};
 use crate::kube::object::{Draft, Head, ManagedEntry, Object, Second};
 use crate::kube::resource::Resource;
 use crate::kube::status::{Cause, FieldError, Reason, Status};
-use crate::kube::{convert, defaulting, patch, validate};
+use crate::kube::{convert, crd, defaulting, patch, validate};
 
 /// Characters of generated names: no vowels, no look-alikes (kubernetes: `apimachinery/pkg/util/rand`).
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -333,11 +333,13 @@ impl Store {
         if resource.has_status() && !resource.traits.status_on_create {
             draft.body.remove("status");
         }
-        if !resource.custom {
+        if resource.custom {
+            crd::prepare(resource, target.version, &mut draft);
+        } else {
             drop_nulls(&mut draft.body);
         }
         defaulting::create(self, resource, &mut draft)?;
-        validate::metadata(resource, &draft.meta, None)?;
+        validate::object(resource, target.version, Part::Main, &draft, None)?;
         let mut object = Object {
             head: self.interner.head(Head::of(&draft.meta)),
             sections: Object::seal(&draft.body, None, &self.interner),
@@ -379,7 +381,9 @@ impl Store {
         set_namespace(target, &mut draft)?;
         check_preconditions(resource, existing, &draft)?;
         draft.meta.uid = existing.uid_text();
-        if !resource.custom {
+        if resource.custom {
+            crd::prepare(resource, target.version, &mut draft);
+        } else {
             drop_nulls(&mut draft.body);
         }
         let old_body = existing.body();
@@ -387,7 +391,13 @@ impl Store {
         if part != Part::Status {
             defaulting::update(resource, &mut draft, &old_body);
         }
-        validate::metadata(resource, &draft.meta, Some(existing))?;
+        validate::object(
+            resource,
+            target.version,
+            part,
+            &draft,
+            Some((existing, &old_body)),
+        )?;
         let head = Head::of(&draft.meta);
         let mut object = Object {
             head: if head == *existing.head {

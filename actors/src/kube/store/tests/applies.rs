@@ -9,7 +9,14 @@ fn manager(name: &'static str, second: i64) -> WriteOptions<'static> {
 const APPLY: PatchKind = PatchKind::Apply { force: false };
 
 fn config(replicas: i64) -> Value {
-    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "labels": {"a": "1"}}, "spec": {"replicas": replicas}})
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "labels": {"a": "1"}}, "spec": deployment_spec(replicas)})
+}
+
+/// The fields of [`config`] but the replicas.
+fn fields_of_config() -> Value {
+    let container = json!({".": {}, "f:name": {}, "f:image": {}});
+    json!({"f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {"f:selector": {}, "f:template": {
+        "f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {"f:containers": {"k:{\"name\":\"c\"}": container}}}}})
 }
 
 fn entry(object: &Object, manager: &str) -> Value {
@@ -33,10 +40,12 @@ fn an_apply_creates_and_keeps_account() {
         .patch(target, "d", Part::Main, APPLY, &config(2), manager("me", 1))
         .unwrap();
     assert!(written.created);
+    let mut fields = fields_of_config();
+    fields["f:spec"]["f:replicas"] = json!({});
     assert_eq!(
         entry(&written.object, "me"),
         json!({"manager": "me", "operation": "Apply", "apiVersion": "apps/v1", "time": at(1).to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-            "fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {"f:replicas": {}}}})
+            "fieldsType": "FieldsV1", "fieldsV1": fields})
     );
     assert_eq!(
         written.object.at(&["spec", "progressDeadlineSeconds"]),
@@ -75,10 +84,7 @@ fn an_apply_creates_and_keeps_account() {
         (forced.generation, forced.at(&["spec", "replicas"])),
         (2, Some(json!(3)))
     );
-    assert_eq!(
-        entry(&forced, "me")["fieldsV1"],
-        json!({"f:metadata": {"f:labels": {"f:a": {}}}})
-    );
+    assert_eq!(entry(&forced, "me")["fieldsV1"], fields_of_config());
 }
 
 #[test]

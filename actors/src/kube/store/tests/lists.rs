@@ -291,7 +291,8 @@ fn limits_hold() {
 fn events_have_two_faces() {
     let mut store = store();
     let new = target("events.k8s.io", "events");
-    let body = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "e"}, "regarding": {"kind": "Pod", "name": "p"}, "note": "hello"});
+    let body = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "e"}, "regarding": {"kind": "Pod", "name": "p"}, "note": "hello",
+        "eventTime": "2026-01-31T12:00:00.000000Z", "type": "Normal", "reason": "r", "action": "a", "reportingController": "c", "reportingInstance": "i"});
     let object = store.create(new, body, options()).unwrap();
     let old = store.get(target("", "events"), "e").unwrap();
     assert!(Arc::ptr_eq(old, &object));
