@@ -207,7 +207,7 @@ fn path(text: &str) -> Vec<String> {
 
 /// Order of versions: stable before beta before alpha, then by number; other words last, by the alphabet
 /// (kubernetes: `apimachinery/pkg/version/helpers.go`).
-fn priority(name: &str) -> (u8, u64, u64, std::cmp::Reverse<String>) {
+pub(super) fn priority(name: &str) -> (u8, u64, u64, std::cmp::Reverse<String>) {
     let other = (0, 0, 0, std::cmp::Reverse(name.to_owned()));
     let Some(rest) = name.strip_prefix('v') else {
         return other;

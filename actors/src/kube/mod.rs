@@ -3,6 +3,7 @@
 //! [`store::Store`] is the heart: it creates, changes, deletes, lists and watches [`object::Object`]s of the kinds in its
 //! [`resource::Registry`]. All refusals are [`status::Status`] values in the words of a real server.
 
+pub mod accept;
 pub mod apply;
 pub mod auth;
 pub mod bootstrap;
@@ -12,6 +13,7 @@ pub mod controllers;
 pub mod convert;
 pub mod crd;
 pub mod defaulting;
+pub mod discovery;
 pub mod etcd;
 pub mod garbage;
 pub mod intern;
@@ -28,3 +30,4 @@ pub mod status;
 pub mod store;
 pub mod structure;
 pub mod validate;
+pub mod version;
