@@ -114,6 +114,16 @@ pub(super) fn keep_other_parts(
         Part::Finalize => only(draft, ["spec", "finalizers"]),
         Part::Approval => only(draft, ["status", "conditions"]),
         Part::EphemeralContainers => only(draft, ["spec", "ephemeralContainers"]),
+        Part::Binding => {
+            let conditions = draft.at(&["status", "conditions"]).cloned();
+            only(draft, ["spec", "nodeName"]);
+            if let (Some(conditions), Some(status)) = (
+                conditions,
+                draft.body.get_mut("status").and_then(Value::as_object_mut),
+            ) {
+                status.insert("conditions".to_owned(), conditions);
+            }
+        }
     }
 }
 

@@ -43,6 +43,9 @@ pub enum Part {
     Resize,
     /// `/scale`, once its number has been put into the object.
     Scale,
+    /// `/binding` of pods, once the node has been put into the object: only `spec.nodeName`, `status.conditions` and annotations.
+    /// The caller answers 409 for a pod that has a node.
+    Binding,
 }
 
 impl Part {
@@ -57,6 +60,7 @@ impl Part {
             Self::EphemeralContainers => "ephemeralcontainers",
             Self::Resize => "resize",
             Self::Scale => "scale",
+            Self::Binding => "binding",
         }
     }
 }
@@ -389,7 +393,7 @@ impl Store {
         let old_body = existing.body();
         keep_other_parts(resource, existing, &old_body, &mut draft, part);
         if part != Part::Status {
-            defaulting::update(resource, &mut draft, &old_body);
+            defaulting::update(self, resource, &mut draft, &old_body)?;
         }
         validate::object(
             resource,
