@@ -165,7 +165,7 @@ impl World {
             Change::Owners(one, two) => {
                 let mut list = Vec::new();
                 for choice in [one, two] {
-                    let owner = self.owner(namespace, choice);
+                    let owner = self.owner(namespace, choice, text(value, "/metadata/uid"));
                     let fresh = list
                         .iter()
                         .all(|other: &Value| owner.as_ref().is_some_and(|owner| other["uid"] != owner["uid"]));
@@ -181,18 +181,29 @@ impl World {
     }
 
     /// A reference to an owner: mostly one that there is.
-    fn owner(&self, namespace: &str, choice: u8) -> Option<Value> {
-        let kind = [CONFIG_MAPS, CONFIG_MAPS, DEPLOYMENTS, 5, WIDGETS, PODS, usize::MAX, usize::MAX]
-            [usize::from(choice & 7)];
-        let resource = self.kinds.get(kind)?;
-        let name = NAMES[usize::from(choice >> 3) % 3];
-        let found = self.store.find(resource, Some(namespace), name);
-        let uid = found.map_or_else(
-            || "00000000-0000-4000-8000-000000000000".to_owned(),
-            |object| object.uid_text(),
-        );
-        let mut owner = json!({"apiVersion": resource.api_version("v1"), "kind": resource.kind, "name": name, "uid": uid});
-        if choice & 128 != 0 {
+    fn owner(&self, namespace: &str, choice: u8, own: &str) -> Option<Value> {
+        let (blocking, choice) = (choice & 128 != 0, usize::from(choice & 127));
+        let gone = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "00000000-0000-4000-8000-000000000000"});
+        let owners: Vec<Value> = self
+            .state()
+            .values()
+            .filter(|value| {
+                let at = text(value, "/metadata/namespace");
+                (at.is_empty() || at == namespace) && !matches!(text(value, "/kind"), "Event" | "Namespace")
+            })
+            // Nothing owns itself: a real collector would wait for ever.
+            .filter(|value| value["kind"] != "CustomResourceDefinition" && text(value, "/metadata/uid") != own)
+            .map(|value| {
+                json!({"apiVersion": value["apiVersion"], "kind": value["kind"],
+                    "name": value["metadata"]["name"], "uid": value["metadata"]["uid"]})
+            })
+            .collect();
+        let mut owner = match choice % 8 {
+            0..3 => return None,
+            3 => gone,
+            _ => owners.get((choice / 8) % owners.len().max(1))?.clone(),
+        };
+        if blocking {
             owner["blockOwnerDeletion"] = true.into();
         }
         Some(owner)

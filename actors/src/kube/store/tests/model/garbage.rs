@@ -163,7 +163,8 @@ impl World {
         }
     }
 
-    /// Whether a foreground deletion waits, by however many steps, for something that is held by others than the collector.
+    /// Whether a foreground deletion waits, by however many steps, for something that is held by others than the collector, or in
+    /// a circle: a real collector breaks a circle only while it deletes the objects of it, not when users did so.
     fn waits(
         &self,
         state: &State,
@@ -173,7 +174,7 @@ impl World {
     ) -> bool {
         let uid = text(value, "/metadata/uid");
         if !seen.insert(uid.to_owned()) {
-            return false;
+            return true;
         }
         let blocking = state.values().filter(|other| {
             owners(other).iter().any(|reference| {

@@ -10,6 +10,8 @@ pub(super) struct Slot {
     pub(super) kind: usize,
     namespace: usize,
     name: usize,
+    /// Stands for one of the objects that there are, if there are any.
+    pick: Option<usize>,
 }
 
 /// What a writer says about a version or a uid.
@@ -34,7 +36,13 @@ pub(super) fn slot(kinds: std::ops::Range<usize>) -> impl Strategy<Value = Slot>
         kind,
         namespace,
         name,
+        pick: None,
     })
+}
+
+/// Mostly a slot with an object in it.
+pub(super) fn taken(kinds: std::ops::Range<usize>) -> impl Strategy<Value = Slot> {
+    (slot(kinds), prop::option::weighted(0.9, any::<usize>())).prop_map(|(slot, pick)| Slot { pick, ..slot })
 }
 
 pub(super) fn stated() -> impl Strategy<Value = Stated> {
@@ -161,6 +169,29 @@ impl World {
         codes
     }
 
+    /// The slot itself, or that of the object that it stands for.
+    fn place(&self, slot: Slot) -> Slot {
+        let slots: Vec<Slot> = self
+            .state()
+            .iter()
+            .filter_map(|(key, value)| {
+                let place = |names: &[&str], pointer: &str| {
+                    names.iter().position(|name| *name == text(value, pointer))
+                };
+                Some(Slot {
+                    kind: (0..WRITTEN).find(|kind| self.kinds[*kind].home == key.0)?,
+                    namespace: place(&NAMESPACES, "/metadata/namespace").unwrap_or(0),
+                    name: place(&NAMES, "/metadata/name")?,
+                    pick: None,
+                })
+            })
+            .collect();
+        match slot.pick {
+            Some(index) if !slots.is_empty() => slots[index % slots.len()],
+            _ => slot,
+        }
+    }
+
     pub(super) fn write(&mut self, op: Op) {
         match op {
             Op::Create {
@@ -177,13 +208,13 @@ impl World {
                 version,
                 uid,
                 rehearse,
-            } => self.update(at, way, &changes, (version, uid), rehearse),
-            Op::Status { at, way, value } => self.status(at, way, value),
+            } => self.update(self.place(at), way, &changes, (version, uid), rehearse),
+            Op::Status { at, way, value } => self.status(self.place(at), way, value),
             Op::Scale {
                 at,
                 replicas,
                 version,
-            } => self.scale(at, replicas, version),
+            } => self.scale(self.place(at), replicas, version),
             Op::Apply {
                 at,
                 manager,
@@ -191,7 +222,7 @@ impl World {
                 fields,
                 value,
                 rehearse,
-            } => self.apply(at, MANAGERS[manager], force, (fields, value), rehearse),
+            } => self.apply(self.place(at), MANAGERS[manager], force, (fields, value), rehearse),
             Op::Delete {
                 at,
                 grace,
@@ -199,7 +230,7 @@ impl World {
                 version,
                 uid,
                 rehearse,
-            } => self.delete(at, grace, propagation, (version, uid), rehearse),
+            } => self.delete(self.place(at), grace, propagation, (version, uid), rehearse),
             Op::DeleteCollection {
                 of,
                 limit,
