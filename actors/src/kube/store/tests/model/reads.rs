@@ -279,7 +279,7 @@ impl World {
             "there is a token as long as there is more"
         );
         if let Some(token) = page.continue_token {
-            list.token = token;
+            list.token = token; eprintln!("STAT page");
             list.rest = rest;
             self.lists.push(list);
         }
@@ -306,6 +306,7 @@ impl World {
             return self.page(answer.expect("versions in the window are told"), list);
         }
         let status = answer.unwrap_err();
+        eprintln!("STAT resumed");
         assert_eq!(status.code, 410, "compacted versions are gone");
         let token = status.resume.expect("who may not go on can go on otherwise");
         let page = ask(&self.store, &token).unwrap();
@@ -421,6 +422,7 @@ impl World {
             assert_eq!(answer.unwrap_err().code, 410, "who lags behind is told");
             return;
         }
+        for e in answer.as_ref().unwrap() { eprintln!("STAT event {:?} end={}", e.kind, e.initial_events_end); }
         let events = answer.expect("versions in the window are told");
         assert!(events.len() <= most);
         let full = events.len() == most;
