@@ -2,6 +2,7 @@
 
 mod applies;
 mod lists;
+mod model;
 mod properties;
 
 use chrono::TimeZone as _;
