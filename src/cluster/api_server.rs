@@ -3,24 +3,63 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use futures_util::future::LocalBoxFuture;
+use metalsim_actors::kube::object::Object;
 use metalsim_actors::shell::ClusterRef;
+use tokio::io::DuplexStream;
 
 /// Watches and followed logs of one cluster at once.
 const MOST_STREAMS: u32 = 20_000;
+
+/// What listens on the ports of a cluster's pods.
+pub trait PodPorts: Send + Sync + 'static {
+    /// Serves a connection to a port of a pod until it ends.
+    ///
+    /// # Errors
+    /// Why nobody answers there, in the words of a container runtime.
+    fn connect<'a>(
+        &'a self,
+        pod: &'a Object,
+        port: u16,
+        stream: DuplexStream,
+    ) -> LocalBoxFuture<'a, Result<(), String>>;
+}
+
+/// Pods on whose ports nobody listens.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoPorts;
+
+impl PodPorts for NoPorts {
+    fn connect<'a>(
+        &'a self,
+        pod: &'a Object,
+        port: u16,
+        _stream: DuplexStream,
+    ) -> LocalBoxFuture<'a, Result<(), String>> {
+        let namespace = pod.uid;
+        let why = format!(
+            "failed to execute portforward in network namespace \"/var/run/netns/cni-{namespace}\": failed to connect to localhost:{port} inside namespace {namespace}, IPv4: dial tcp4 127.0.0.1:{port}: connect: connection refused"
+        );
+        Box::pin(std::future::ready(Err(why)))
+    }
+}
 
 /// One cluster's API server.
 pub struct ApiServer {
     /// The cluster.
     pub cluster: Arc<ClusterRef>,
+    /// The ports of its pods.
+    pub ports: Arc<dyn PodPorts>,
     streams: AtomicU32,
 }
 
 impl ApiServer {
     /// An API server for a cluster.
     #[must_use]
-    pub const fn new(cluster: Arc<ClusterRef>) -> Self {
+    pub const fn new(cluster: Arc<ClusterRef>, ports: Arc<dyn PodPorts>) -> Self {
         Self {
             cluster,
+            ports,
             streams: AtomicU32::new(0),
         }
     }

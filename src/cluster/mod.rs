@@ -2,4 +2,5 @@
 
 pub mod api_server;
 pub mod error;
+pub mod etcd;
 pub mod serve;

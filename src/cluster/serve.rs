@@ -16,7 +16,7 @@ use metalsim_actors::shell::{ClusterRef, ClusterServices};
 use metalsim_actors::time::{Clock, SimInstant};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::api_server::ApiServer;
+use super::api_server::{ApiServer, NoPorts};
 use crate::clock::WallClock;
 use crate::frontend::body::BodyLimits;
 use crate::frontend::kube::listener::Workers;
@@ -97,7 +97,7 @@ async fn serve(options: &ServeOptions) -> anyhow::Result<()> {
     };
     let arbiter = workers.arbiter().context("no thread")?;
     let cluster = ClusterRef::start(&options.name, cluster, services, &arbiter);
-    let server = Arc::new(ApiServer::new(Arc::clone(&cluster)));
+    let server = Arc::new(ApiServer::new(Arc::clone(&cluster), Arc::new(NoPorts)));
     let made = tls::self_signed(&[options.listen.ip().to_string()])?;
     let mut config = (*made.config).clone();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

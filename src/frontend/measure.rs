@@ -103,13 +103,27 @@ struct Routes {
 impl Routes {
     fn of(&self, request: &HttpRequest) -> Arc<dyn RouteObserver> {
         let mut key = self.key.borrow_mut();
-        write_key(&mut key, request);
+        let told = request
+            .extensions()
+            .get::<Template>()
+            .map(|told| Arc::clone(&told.0));
+        match &told {
+            Some(template) => {
+                key.clear();
+                key.push_str(request.method().as_str());
+                key.push(' ');
+                key.push_str(template);
+            }
+            None => write_key(&mut key, request),
+        }
         let mut known = self.known.borrow_mut();
         if let Some(route) = known.get(key.as_str()) {
             return Arc::clone(route);
         }
         // Asked once a route: it walks through all patterns.
-        let template = request.match_pattern();
+        let template = told
+            .map(|template| template.to_string())
+            .or_else(|| request.match_pattern());
         let Measure { protocol, observer } = &self.measure;
         let route = observer.route(*protocol, request.method().as_str(), template.as_deref());
         // What no route took has as many keys as paths.
@@ -148,3 +162,7 @@ fn write_key(key: &mut String, request: &HttpRequest) {
 /// Set by a default service in the request's extensions, so that its requests are not taken for those of a route.
 #[derive(Clone, Copy, Debug)]
 pub struct NoRoute;
+
+/// Set by a service that reads paths itself: what stands for a route's pattern. It must be of a closed set.
+#[derive(Clone, Debug)]
+pub struct Template(pub Arc<str>);

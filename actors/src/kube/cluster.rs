@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::controller::{Behaviour, Context, Kubelet, Kubelets, Queue};
 use super::controllers;
+use super::etcd::Etcd;
 use super::object::Object;
 use super::resource::Resource;
 use super::store::{Change, Changed, Store};
@@ -29,6 +30,7 @@ pub struct Cluster {
     pub store: Store,
     behaviour: Arc<Behaviour>,
     kubelets: Kubelets,
+    etcd: Option<Box<Etcd>>,
     root_ca: Arc<str>,
     seed: Seed,
     queue: Queue,
@@ -53,6 +55,7 @@ impl Cluster {
             store,
             behaviour,
             kubelets: Kubelets::new(),
+            etcd: None,
             root_ca,
             seed,
             queue: Queue::default(),
@@ -64,6 +67,22 @@ impl Cluster {
     #[must_use]
     pub const fn kubelets(&self) -> &Kubelets {
         &self.kubelets
+    }
+
+    /// Its etcd; `None` when it is no part of the cluster.
+    #[must_use]
+    pub fn etcd(&self) -> Option<&Etcd> {
+        self.etcd.as_deref()
+    }
+
+    /// Its etcd, to change.
+    pub fn etcd_mut(&mut self) -> Option<&mut Etcd> {
+        self.etcd.as_deref_mut()
+    }
+
+    /// Gives it an etcd, or takes it.
+    pub fn set_etcd(&mut self, etcd: Option<Etcd>) {
+        self.etcd = etcd.map(Box::new);
     }
 
     /// How the cluster behaves.

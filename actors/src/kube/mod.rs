@@ -12,6 +12,7 @@ pub mod controllers;
 pub mod convert;
 pub mod crd;
 pub mod defaulting;
+pub mod etcd;
 pub mod garbage;
 pub mod intern;
 pub mod names;

@@ -9,6 +9,7 @@ mod call;
 mod documents;
 mod exec;
 pub mod listener;
+mod port_forward;
 mod query;
 mod read;
 mod render;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 
 use actix_web::http::Method;
 use actix_web::http::header::ACCEPT;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use metalsim_actors::kube::status::{Reason, Status};
 use metalsim_actors::kube::store::PatchKind;
 use serde_json::Value;
@@ -37,6 +38,7 @@ use self::render::Form;
 use self::request::{Action, ResourcePath, Route};
 use super::body::BodyLimits;
 use super::connection::Connection;
+use super::measure::Template;
 use crate::cluster::api_server::ApiServer;
 
 /// Registers the one service that answers everything.
@@ -94,6 +96,7 @@ async fn resource(
         .action(request.method(), query.flag("watch"))
         .ok_or_else(method_not_allowed)?;
     let place = server.cluster.read(|cluster| Place::of(&cluster.store, path))?;
+    request.extensions_mut().insert(template(&place));
     let form = form(request);
     if place.subresource().is_some() && write::part(&place.subresource).is_none() {
         return subresource::serve(server, request, place, action, query, payload, bodies).await;
@@ -139,6 +142,17 @@ async fn resource(
             }
         }
     }
+}
+
+/// What stands for the route in metrics: the resource and its subresource; all custom ones together.
+fn template(place: &Place) -> Template {
+    let resource = &place.resource;
+    let template = match place.subresource.as_str() {
+        _ if resource.custom => "custom".into(),
+        "" => resource.to_string(),
+        subresource => format!("{resource}/{subresource}"),
+    };
+    Template(template.into())
 }
 
 /// 405 when the resource, or its subresource, has no such verb.

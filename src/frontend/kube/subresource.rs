@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::answer::{self, Answer};
 use super::call::{Place, Server, WriteParameters};
 use super::exec;
+use super::port_forward;
 use super::query::Query;
 use super::request::Action;
 use super::write::patch_kind;
@@ -31,6 +32,7 @@ pub(super) async fn serve(
     match place.subresource.as_str() {
         "scale" => scale(server, request, place, action, query, payload, bodies).await,
         "exec" | "attach" => exec::serve(server, request, &place, query, payload),
+        "portforward" => port_forward::serve(server, request, &place, payload),
         _ => Err(Status::unknown_resource()),
     }
 }

@@ -1,0 +1,434 @@
+//! etcd as its clients see it: one truth per cluster about members, leader and quorum.
+//!
+//! Nothing is replicated: the objects are in the cluster's [`super::store::Store`]. What is kept here is what members tell about
+//! themselves (etcd: `api/etcdserverpb/rpc.proto`, `server/etcdserver`), by rules that hold in life: the first member leads; a lost leader
+//! is replaced while more than half of the voting members run; membership changes need that too.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::seed::Seed;
+
+/// Identity of a member: never 0, kept for a member's life.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct MemberId(pub u64);
+
+impl fmt::Display for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+/// One member.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// Name: that of its node. Empty until it has started for the first time.
+    pub name: Box<str>,
+    /// Where other members reach it, `https://10.0.0.1:2380`.
+    pub peer_urls: Vec<Box<str>>,
+    /// Where clients reach it, `https://10.0.0.1:2379`. Empty until it has started.
+    pub client_urls: Vec<Box<str>>,
+    /// It follows but does not vote.
+    pub learner: bool,
+    /// Its process runs.
+    pub running: bool,
+}
+
+/// What is wrong with a member: `AlarmType`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Alarm {
+    /// Its disk is full.
+    NoSpace,
+    /// Its data are damaged.
+    Corrupt,
+}
+
+/// Why etcd refuses, in its own words (etcd: `api/v3rpc/rpctypes/error.go`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum EtcdError {
+    /// `NotFound`.
+    #[error("etcdserver: member not found")]
+    MemberNotFound,
+    /// `FailedPrecondition`.
+    #[error("etcdserver: not leader")]
+    NotLeader,
+    /// `FailedPrecondition`.
+    #[error("etcdserver: bad leader transferee")]
+    BadLeaderTransferee,
+    /// `FailedPrecondition`.
+    #[error("etcdserver: can only promote a learner member")]
+    NotLearner,
+    /// `FailedPrecondition`.
+    #[error("etcdserver: too many learner members in cluster")]
+    TooManyLearners,
+    /// `FailedPrecondition`.
+    #[error("etcdserver: Peer URLs already exists")]
+    PeerUrlExists,
+    /// `FailedPrecondition`: the change would leave too few started members.
+    #[error("etcdserver: unhealthy cluster")]
+    UnhealthyCluster,
+    /// `Unavailable`: no leader, so nothing can be agreed on.
+    #[error("etcdserver: no leader")]
+    NoLeader,
+    /// `Unavailable`: the callee itself does not run.
+    #[error("etcdserver: server stopped")]
+    Stopped,
+}
+
+/// Learners at once (etcd: `--max-learners`).
+const LEARNERS_MAX: usize = 1;
+
+/// The members of a cluster.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Etcd {
+    cluster_id: u64,
+    seed: Seed,
+    made: u64,
+    members: BTreeMap<MemberId, Member>,
+    leader: Option<MemberId>,
+    term: u64,
+    /// Entries of the log that are no writes of objects: elections and changes of members.
+    entries: u64,
+    alarms: BTreeMap<MemberId, Alarm>,
+}
+
+impl Etcd {
+    /// A cluster of one running member, which leads.
+    #[must_use]
+    pub fn new(seed: Seed, name: &str, peer_url: &str, client_url: &str) -> Self {
+        let mut etcd = Self {
+            cluster_id: non_zero(seed.child("cluster")),
+            seed,
+            made: 0,
+            members: BTreeMap::new(),
+            leader: None,
+            term: 1,
+            entries: 3,
+            alarms: BTreeMap::new(),
+        };
+        let id = etcd.next_id();
+        etcd.members.insert(
+            id,
+            Member {
+                name: name.into(),
+                peer_urls: vec![peer_url.into()],
+                client_urls: vec![client_url.into()],
+                learner: false,
+                running: true,
+            },
+        );
+        etcd.elect();
+        etcd
+    }
+
+    fn next_id(&mut self) -> MemberId {
+        loop {
+            self.made += 1;
+            let id = MemberId(non_zero(self.seed.indexed(self.made)));
+            if !self.members.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    /// Identity of the cluster.
+    #[must_use]
+    pub const fn cluster_id(&self) -> u64 {
+        self.cluster_id
+    }
+
+    /// The members by their ids.
+    pub fn members(&self) -> impl Iterator<Item = (MemberId, &Member)> {
+        self.members.iter().map(|(id, member)| (*id, member))
+    }
+
+    /// A member by the name of its node.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<(MemberId, &Member)> {
+        self.members().find(|(_, member)| &*member.name == name)
+    }
+
+    /// Who leads; `None` without a quorum.
+    #[must_use]
+    pub const fn leader(&self) -> Option<MemberId> {
+        self.leader
+    }
+
+    /// Term of the leader's election.
+    #[must_use]
+    pub const fn term(&self) -> u64 {
+        self.term
+    }
+
+    /// Index of the log at a revision of the store.
+    #[must_use]
+    pub const fn index(&self, revision: u64) -> u64 {
+        revision.saturating_add(self.entries)
+    }
+
+    /// Alarms that are raised.
+    pub fn alarms(&self) -> impl Iterator<Item = (MemberId, Alarm)> {
+        self.alarms.iter().map(|(id, alarm)| (*id, *alarm))
+    }
+
+    /// Raises or clears a member's alarm.
+    pub fn set_alarm(&mut self, id: MemberId, alarm: Option<Alarm>) {
+        match alarm {
+            Some(alarm) if self.members.contains_key(&id) => {
+                self.alarms.insert(id, alarm);
+            }
+            _ => {
+                self.alarms.remove(&id);
+            }
+        }
+    }
+
+    /// Whether more than half of the voters run.
+    #[must_use]
+    pub fn has_quorum(&self) -> bool {
+        let voters = self.members.values().filter(|member| !member.learner);
+        let (all, running) = voters.fold((0_usize, 0_usize), |(all, running), member| {
+            (all + 1, running + usize::from(member.running))
+        });
+        running > all / 2
+    }
+
+    /// Adds a member that has not started yet (`MemberAdd`).
+    ///
+    /// # Errors
+    /// See [`EtcdError`].
+    pub fn add(&mut self, peer_url: &str, learner: bool) -> Result<MemberId, EtcdError> {
+        self.agree()?;
+        if self
+            .members
+            .values()
+            .any(|member| member.peer_urls.iter().any(|url| &**url == peer_url))
+        {
+            return Err(EtcdError::PeerUrlExists);
+        }
+        let learners = self.members.values().filter(|member| member.learner).count();
+        if learner && learners >= LEARNERS_MAX {
+            return Err(EtcdError::TooManyLearners);
+        }
+        let id = self.next_id();
+        self.members.insert(
+            id,
+            Member {
+                name: "".into(),
+                peer_urls: vec![peer_url.into()],
+                client_urls: Vec::new(),
+                learner,
+                running: false,
+            },
+        );
+        self.entries += 1;
+        // A voter that does not run counts: it may cost the quorum, as in life.
+        self.elect();
+        Ok(id)
+    }
+
+    /// The process of a member starts, for the first time or again.
+    ///
+    /// # Errors
+    /// `MemberNotFound` if it was removed.
+    pub fn start(&mut self, id: MemberId, name: &str, client_url: &str) -> Result<(), EtcdError> {
+        let member = self.members.get_mut(&id).ok_or(EtcdError::MemberNotFound)?;
+        member.name = name.into();
+        member.client_urls = vec![client_url.into()];
+        member.running = true;
+        self.elect();
+        Ok(())
+    }
+
+    /// The process of a member stops.
+    pub fn stop(&mut self, id: MemberId) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.running = false;
+            self.elect();
+        }
+    }
+
+    /// A learner becomes a voter (`MemberPromote`).
+    ///
+    /// # Errors
+    /// See [`EtcdError`].
+    pub fn promote(&mut self, id: MemberId) -> Result<(), EtcdError> {
+        self.agree()?;
+        let member = self.members.get_mut(&id).ok_or(EtcdError::MemberNotFound)?;
+        if !member.learner {
+            return Err(EtcdError::NotLearner);
+        }
+        member.learner = false;
+        self.entries += 1;
+        self.elect();
+        Ok(())
+    }
+
+    /// Takes a member out (`MemberRemove`). Its process stops by itself.
+    ///
+    /// # Errors
+    /// `UnhealthyCluster` when too few of the others run; see [`EtcdError`].
+    pub fn remove(&mut self, id: MemberId) -> Result<(), EtcdError> {
+        self.agree()?;
+        if !self.members.contains_key(&id) {
+            return Err(EtcdError::MemberNotFound);
+        }
+        let others = self
+            .members
+            .iter()
+            .filter(|(other, member)| **other != id && !member.learner);
+        let (all, running) = others.fold((0_usize, 0_usize), |(all, running), (_, member)| {
+            (all + 1, running + usize::from(member.running))
+        });
+        if running <= all / 2 {
+            return Err(EtcdError::UnhealthyCluster);
+        }
+        self.members.remove(&id);
+        self.alarms.remove(&id);
+        self.entries += 1;
+        self.elect();
+        Ok(())
+    }
+
+    /// Hands the lead to another voter (`MoveLeader`); `callee` is the member that was asked.
+    ///
+    /// # Errors
+    /// See [`EtcdError`].
+    pub fn move_leader(&mut self, callee: MemberId, to: MemberId) -> Result<(), EtcdError> {
+        self.agree()?;
+        if self.leader != Some(callee) {
+            return Err(EtcdError::NotLeader);
+        }
+        if self
+            .members
+            .get(&to)
+            .is_none_or(|member| member.learner || !member.running)
+        {
+            return Err(EtcdError::BadLeaderTransferee);
+        }
+        if self.leader != Some(to) {
+            self.lead(to);
+        }
+        Ok(())
+    }
+
+    fn agree(&self) -> Result<(), EtcdError> {
+        self.leader.map(|_| ()).ok_or(EtcdError::NoLeader)
+    }
+
+    fn lead(&mut self, id: MemberId) {
+        self.leader = Some(id);
+        self.term += 1;
+        // A leader begins its term with an empty entry.
+        self.entries += 1;
+    }
+
+    /// Keeps a running voter in the lead, or nobody without a quorum.
+    fn elect(&mut self) {
+        if !self.has_quorum() {
+            self.leader = None;
+            return;
+        }
+        let stays = self
+            .leader
+            .and_then(|id| self.members.get(&id))
+            .is_some_and(|member| member.running && !member.learner);
+        if stays {
+            return;
+        }
+        let next = self
+            .members
+            .iter()
+            .find(|(_, member)| member.running && !member.learner)
+            .map(|(id, _)| *id);
+        match next {
+            Some(id) => self.lead(id),
+            None => self.leader = None,
+        }
+    }
+}
+
+fn non_zero(seed: Seed) -> u64 {
+    seed.value().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn three() -> (Etcd, [MemberId; 3]) {
+        let mut etcd = Etcd::new(Seed::root(1), "a", "https://a:2380", "https://a:2379");
+        let a = etcd.leader().unwrap();
+        let [b, c] = ["b", "c"].map(|name| {
+            let id = etcd.add(&format!("https://{name}:2380"), true).unwrap();
+            etcd.start(id, name, &format!("https://{name}:2379")).unwrap();
+            etcd.promote(id).unwrap();
+            id
+        });
+        (etcd, [a, b, c])
+    }
+
+    #[test]
+    fn the_lead_passes_on_while_more_than_half_run() {
+        let (mut etcd, [a, b, c]) = three();
+        assert_eq!(etcd.leader(), Some(a));
+        let term = etcd.term();
+        etcd.stop(a);
+        let next = etcd.leader().unwrap();
+        assert!(next == b || next == c);
+        assert_eq!(etcd.term(), term + 1);
+        etcd.stop(b);
+        assert_eq!(etcd.leader(), None);
+        assert_eq!(etcd.remove(a), Err(EtcdError::NoLeader));
+        etcd.start(a, "a", "https://a:2379").unwrap();
+        assert!(etcd.leader().is_some());
+    }
+
+    #[test]
+    fn members_come_as_learners_and_go() {
+        let (mut etcd, [a, b, c]) = three();
+        let d = etcd.add("https://d:2380", true).unwrap();
+        assert_eq!(etcd.add("https://e:2380", true), Err(EtcdError::TooManyLearners));
+        assert_eq!(etcd.add("https://d:2380", false), Err(EtcdError::PeerUrlExists));
+        assert_eq!(etcd.move_leader(a, d), Err(EtcdError::BadLeaderTransferee));
+        assert_eq!(etcd.move_leader(b, c), Err(EtcdError::NotLeader));
+        etcd.move_leader(a, c).unwrap();
+        assert_eq!(etcd.leader(), Some(c));
+        etcd.remove(d).unwrap();
+        etcd.stop(a);
+        assert_eq!(etcd.remove(b), Err(EtcdError::UnhealthyCluster));
+        etcd.remove(a).unwrap();
+        assert_eq!(etcd.remove(a), Err(EtcdError::MemberNotFound));
+        assert_eq!(etcd.promote(b), Err(EtcdError::NotLearner));
+    }
+
+    proptest! {
+        #[test]
+        fn a_leader_is_a_running_voter_exactly_with_a_quorum(steps in proptest::collection::vec((0_u8..6, 0_usize..6), 0..40)) {
+            let (mut etcd, _) = three();
+            let (mut term, mut index) = (etcd.term(), etcd.index(1));
+            for (number, (what, which)) in steps.into_iter().enumerate() {
+                let ids: Vec<MemberId> = etcd.members().map(|(id, _)| id).collect();
+                let id = ids[which % ids.len()];
+                match what {
+                    0 => etcd.stop(id),
+                    1 => drop(etcd.start(id, &format!("n{}", id.0), "https://n:2379")),
+                    2 => drop(etcd.remove(id)),
+                    3 => drop(etcd.add(&format!("https://x{number}:2380"), which % 2 == 0)),
+                    4 => drop(etcd.promote(id)),
+                    _ => drop(etcd.leader().map(|leader| etcd.move_leader(leader, id))),
+                }
+                prop_assert_eq!(etcd.leader().is_some(), etcd.has_quorum());
+                if let Some(leader) = etcd.leader() {
+                    let member = &etcd.members[&leader];
+                    prop_assert!(member.running && !member.learner);
+                }
+                prop_assert!(etcd.term() >= term && etcd.index(1) >= index);
+                prop_assert!(!etcd.members.is_empty());
+                (term, index) = (etcd.term(), etcd.index(1));
+            }
+        }
+    }
+}

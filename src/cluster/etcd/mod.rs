@@ -1,0 +1,6 @@
+//! etcd's gRPC service for one member of a cluster, on any byte stream.
+
+mod messages;
+mod service;
+
+pub use self::service::{Member, serve};
