@@ -51,6 +51,7 @@ pub struct ApiServer {
     /// The ports of its pods.
     pub ports: Arc<dyn PodPorts>,
     streams: AtomicU32,
+    most_streams: u32,
 }
 
 impl ApiServer {
@@ -61,7 +62,15 @@ impl ApiServer {
             cluster,
             ports,
             streams: AtomicU32::new(0),
+            most_streams: MOST_STREAMS,
         }
+    }
+
+    /// With another limit of watches and followed logs at once.
+    #[must_use]
+    pub fn with_most_streams(mut self, most: u32) -> Self {
+        self.most_streams = most;
+        self
     }
 
     /// Room for one more stream; `None` when there are too many.
@@ -69,7 +78,7 @@ impl ApiServer {
     pub fn stream(self: &Arc<Self>) -> Option<StreamPermit> {
         self.streams
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| {
-                (open < MOST_STREAMS).then_some(open + 1)
+                (open < self.most_streams).then_some(open + 1)
             })
             .ok()?;
         Some(StreamPermit(Arc::clone(self)))

@@ -11,6 +11,7 @@ mod boot_fetch;
 mod boot_media;
 mod control;
 mod images;
+mod kube;
 mod outbound;
 mod redfish;
 mod settings;

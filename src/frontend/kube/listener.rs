@@ -175,6 +175,22 @@ impl Workers {
     }
 }
 
+/// The permit with which a listener waits for its next connection: it is not taken from those of the open ones.
+struct Seat(Arc<Semaphore>);
+
+impl Seat {
+    fn add(connections: &Arc<Semaphore>) -> Self {
+        connections.add_permits(1);
+        Self(Arc::clone(connections))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.forget_permits(1);
+    }
+}
+
 /// What accepts for one listener.
 struct Accept {
     socket: TcpListener,
@@ -204,9 +220,14 @@ impl Accept {
                 return;
             }
         };
+        let _seat = Seat::add(&self.connections);
         loop {
             // A connection that cannot be served waits in the kernel.
-            let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else {
+            let permit = tokio::select! {
+                permit = Arc::clone(&self.connections).acquire_owned() => permit,
+                _ = self.closed.changed() => return,
+            };
+            let Ok(permit) = permit else {
                 return;
             };
             let accepted = tokio::select! {

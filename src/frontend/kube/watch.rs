@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{FutureExt as _, stream};
 use metalsim_actors::kube::object::Object;
 use metalsim_actors::kube::status::Status;
 use metalsim_actors::kube::store::{VersionMatch, WatchEvent, WatchQuery, Watcher};
@@ -110,6 +110,11 @@ impl Watch {
     /// The next piece of the stream; `None` at its end.
     async fn next(&mut self) -> Option<Bytes> {
         while !self.over {
+            // Also a watch that always has something to tell ends.
+            if self.end.as_mut().now_or_never().is_some() {
+                self.over = true;
+                return self.watcher.bookmark().map(|bookmark| self.write(&[bookmark]));
+            }
             // From here on a change wakes, so none is missed.
             self.wake.mark_unchanged();
             let polled = self.poll();
@@ -138,10 +143,7 @@ impl Watch {
                         return Some(self.write(&[bookmark]));
                     }
                 }
-                () = &mut self.end => {
-                    self.over = true;
-                    return self.watcher.bookmark().map(|bookmark| self.write(&[bookmark]));
-                }
+                () = &mut self.end => {}
             }
         }
         None
