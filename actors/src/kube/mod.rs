@@ -17,6 +17,7 @@ pub mod garbage;
 pub mod intern;
 pub mod names;
 pub mod namespace;
+pub mod node;
 pub mod object;
 pub mod patch;
 pub mod quantity;

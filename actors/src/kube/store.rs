@@ -144,6 +144,8 @@ pub struct Store {
     objects: usize,
     /// Objects that name an owner, by the owner's uid.
     dependents: BTreeMap<Uuid, BTreeSet<(ResourceId, Box<str>)>>,
+    /// Keys of the pods that are bound to a node, by its name.
+    bound: BTreeMap<Box<str>, BTreeSet<Box<str>>>,
     version: u64,
     window: VecDeque<Change>,
     window_bytes: usize,
@@ -164,6 +166,7 @@ impl Store {
             collections: BTreeMap::new(),
             objects: 0,
             dependents: BTreeMap::new(),
+            bound: BTreeMap::new(),
             version: 1,
             window: VecDeque::new(),
             window_bytes: 0,
@@ -301,6 +304,19 @@ impl Store {
             .into_iter()
             .flatten()
             .filter_map(|(id, key)| Some((*id, self.collections.get(id)?.get(&**key)?)))
+    }
+
+    /// The pods that are bound to a node of that name, whether it exists or not.
+    pub fn pods_on(&self, node: &str) -> impl Iterator<Item = &Arc<Object>> {
+        let pods = self
+            .registry
+            .find("", "pods")
+            .and_then(|pods| self.collections.get(&pods.home));
+        self.bound
+            .get(node)
+            .into_iter()
+            .flatten()
+            .filter_map(move |key| pods?.get(&**key))
     }
 
     /// Uids that objects name as owners.

@@ -1,13 +1,30 @@
 //! How a prepared change enters the store and its history.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use uuid::Uuid;
 
 use super::Store;
 use crate::kube::object::Object;
-use crate::kube::resource::{Resource, ResourceId};
+use crate::kube::resource::{BUILT_IN, Resource, ResourceId};
 use crate::kube::status::Status;
+
+/// The number of pods.
+static PODS: LazyLock<ResourceId> = LazyLock::new(|| {
+    let pods = BUILT_IN.iter().find(|resource| resource.is("", "pods"));
+    pods.map_or(ResourceId(u32::MAX), |pods| pods.id)
+});
+
+/// `spec.nodeName` of a pod, if it has one.
+fn node_of(pod: &Object) -> Option<Box<str>> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Spec {
+        #[serde(default)]
+        node_name: Option<Box<str>>,
+    }
+    pod.read::<Spec>("spec")?.node_name.filter(|name| !name.is_empty())
+}
 
 /// What happened to an object.
 #[derive(Clone, Debug)]
@@ -138,8 +155,20 @@ impl Store {
         self.compact(self.version);
     }
 
-    /// Keeps the index of owners.
+    /// Keeps the indexes of owners and of nodes.
     pub(super) fn index(&mut self, resource: ResourceId, key: &str, object: &Object, present: bool) {
+        if resource == *PODS
+            && let Some(node) = node_of(object)
+        {
+            if present {
+                self.bound.entry(node.into()).or_default().insert(key.into());
+            } else if let Some(pods) = self.bound.get_mut(&*node) {
+                pods.remove(key);
+                if pods.is_empty() {
+                    self.bound.remove(&*node);
+                }
+            }
+        }
         for owner in &object.head.owners {
             let Ok(uid) = Uuid::parse_str(&owner.uid) else {
                 continue;
