@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::controller::{Behaviour, Context, Kubelet, Kubelets, Queue};
 use super::controllers;
 use super::etcd::Etcd;
+use super::node;
 use super::object::Object;
 use super::resource::Resource;
 use super::store::{Change, Changed, Store};
@@ -93,12 +94,16 @@ impl Cluster {
 
     /// An object as a reader sees it at `now`.
     #[must_use]
-    pub fn present(&self, _resource: &Resource, object: &Arc<Object>, _now: DateTime<Utc>) -> Arc<Object> {
-        Arc::clone(object)
+    pub fn present(&self, resource: &Resource, object: &Arc<Object>, now: DateTime<Utc>) -> Arc<Object> {
+        node::present(&self.kubelets, resource, object, now).map_or_else(|| Arc::clone(object), Arc::new)
     }
 
     /// A kubelet started or stopped; `None` = there is no such machine any more. Call [`Self::settle`] afterwards.
     pub fn set_kubelet(&mut self, node: &str, kubelet: Option<Kubelet>, now: DateTime<Utc>) {
+        let runs = matches!(kubelet, Some(Kubelet::Running { .. }));
+        if !runs && matches!(self.kubelets.get(node), Some(Kubelet::Running { .. })) {
+            node::freeze(&mut self.store, &self.kubelets, node, now);
+        }
         match kubelet {
             Some(kubelet) => {
                 self.kubelets.insert(node.into(), kubelet);

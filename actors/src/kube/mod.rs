@@ -20,6 +20,7 @@ pub mod intern;
 pub mod kubeadm;
 pub mod names;
 pub mod namespace;
+pub mod node;
 pub mod object;
 pub mod patch;
 pub mod quantity;

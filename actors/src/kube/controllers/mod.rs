@@ -1,8 +1,20 @@
 //! The controllers of a cluster, one file (or folder) each, and what they share.
 
+pub(crate) mod conditions;
 pub mod events;
+pub(crate) mod kinds;
+pub mod kubelet;
+pub mod kubelet_node;
+pub mod node_ipam;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use super::controller::Controller;
 
 /// All controllers, in the order in which they are shown a change.
-pub static ALL: &[&dyn Controller] = &[&events::Expiry];
+pub static ALL: &[&dyn Controller] = &[
+    &events::Expiry,
+    &kubelet::Pods,
+    &kubelet_node::KubeletNode,
+    &node_ipam::NodeIpam,
+];

@@ -1,0 +1,60 @@
+//! The kinds that the controllers work on, found once for all.
+
+use std::sync::{Arc, LazyLock};
+
+use crate::kube::resource::{BUILT_IN, Resource};
+use crate::kube::store::{Change, Store};
+
+/// Kinds that are always there.
+pub(crate) struct Kinds {
+    pub(crate) config_maps: Arc<Resource>,
+    pub(crate) disruption_budgets: Arc<Resource>,
+    pub(crate) endpoint_slices: Arc<Resource>,
+    pub(crate) endpoints: Arc<Resource>,
+    pub(crate) leases: Arc<Resource>,
+    pub(crate) namespaces: Arc<Resource>,
+    pub(crate) nodes: Arc<Resource>,
+    pub(crate) pods: Arc<Resource>,
+    pub(crate) secrets: Arc<Resource>,
+    pub(crate) service_accounts: Arc<Resource>,
+    pub(crate) services: Arc<Resource>,
+    pub(crate) storage_classes: Arc<Resource>,
+    pub(crate) volume_claims: Arc<Resource>,
+    pub(crate) volumes: Arc<Resource>,
+}
+
+/// The kinds of every cluster.
+pub(crate) static KINDS: LazyLock<Kinds> = LazyLock::new(|| {
+    let find = |group: &str, plural: &str| {
+        let found = BUILT_IN.iter().find(|resource| resource.is(group, plural));
+        Arc::clone(found.expect("a row of the table of built-in resources"))
+    };
+    Kinds {
+        config_maps: find("", "configmaps"),
+        disruption_budgets: find("policy", "poddisruptionbudgets"),
+        endpoint_slices: find("discovery.k8s.io", "endpointslices"),
+        endpoints: find("", "endpoints"),
+        leases: find("coordination.k8s.io", "leases"),
+        namespaces: find("", "namespaces"),
+        nodes: find("", "nodes"),
+        pods: find("", "pods"),
+        secrets: find("", "secrets"),
+        service_accounts: find("", "serviceaccounts"),
+        services: find("", "services"),
+        storage_classes: find("storage.k8s.io", "storageclasses"),
+        volume_claims: find("", "persistentvolumeclaims"),
+        volumes: find("", "persistentvolumes"),
+    }
+});
+
+/// Whether the change is about an object of that kind.
+pub(crate) fn about(change: &Change, resource: &Resource) -> bool {
+    change.resource == resource.home
+}
+
+/// Whether the namespace is there and not going away.
+pub(crate) fn is_active(store: &Store, namespace: &str) -> bool {
+    store
+        .find(&KINDS.namespaces, None, namespace)
+        .is_some_and(|namespace| !namespace.is_terminating())
+}
