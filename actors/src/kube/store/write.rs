@@ -43,6 +43,8 @@ pub enum Part {
     Resize,
     /// `/scale`, once its number has been put into the object.
     Scale,
+    /// `/binding` of pods: only `spec.nodeName` and `status.conditions`.
+    Binding,
 }
 
 impl Part {
@@ -57,6 +59,7 @@ impl Part {
             Self::EphemeralContainers => "ephemeralcontainers",
             Self::Resize => "resize",
             Self::Scale => "scale",
+            Self::Binding => "binding",
         }
     }
 }
@@ -403,7 +406,7 @@ impl Store {
             created: existing.created,
             deletion: existing.deletion,
         };
-        if part != Part::Status && counts_as_generation(resource, existing, &object) {
+        if !matches!(part, Part::Status | Part::Binding) && counts_as_generation(resource, existing, &object) {
             object.generation = object.generation.saturating_add(1);
         }
         let managed = self.managed_after_update(target, existing, &object, &draft, part, options, applied);
