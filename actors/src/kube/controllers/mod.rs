@@ -6,14 +6,19 @@ pub(crate) mod kinds;
 pub mod kubelet;
 pub mod kubelet_node;
 pub mod node_ipam;
+pub mod pods;
+pub mod replica_set;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod workload;
 
 use super::controller::Controller;
 
 /// All controllers, in the order in which they are shown a change.
 pub static ALL: &[&dyn Controller] = &[
     &events::Expiry,
+    &replica_set::ReplicaSets,
+    &replica_set::ReplicationControllers,
     &kubelet::Pods,
     &kubelet_node::KubeletNode,
     &node_ipam::NodeIpam,

@@ -129,7 +129,7 @@ impl World {
                 options(),
             )
             .unwrap();
-        let widgets = crd::resource(&definition).unwrap();
+        let widgets = crd::resource(&definition, &json!({"kind": "Widget", "plural": "widgets"})).unwrap();
         store.registry_mut().register(widgets).unwrap();
         let kinds = KINDS
             .iter()
