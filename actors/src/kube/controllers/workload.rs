@@ -90,7 +90,6 @@ pub fn now_text(context: &Context<'_>) -> String {
 
 /// Whether a number is left out of a status.
 #[must_use]
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 pub const fn is_zero(number: &i64) -> bool {
     *number == 0
 }

@@ -561,7 +561,7 @@ fn image_names(image: &str) -> (String, String) {
         .map(|colon| last + colon);
     let bare = colon.and_then(|colon| repository.get(..colon)).unwrap_or(&repository);
     let tagged = if colon.is_some() || fixed.is_some() {
-        full.clone()
+        full
     } else {
         format!("{full}:latest")
     };

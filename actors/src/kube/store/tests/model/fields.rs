@@ -52,7 +52,6 @@ pub(super) fn owners(value: &Value) -> BTreeMap<Owner, BTreeSet<String>> {
 }
 
 /// What an apply makes of the fields and of their owners, or the number of conflicts.
-#[expect(clippy::type_complexity, reason = "both halves of an answer")]
 pub(super) fn applied(
     live: Option<&Value>,
     config: &Value,
