@@ -397,8 +397,8 @@ impl World {
         }
         let flat: BTreeSet<String> = fields::flat(value).into_keys().collect();
         let owned: BTreeSet<String> = fields::owners(value)
-            .into_iter()
-            .flat_map(|(_, owned)| owned)
+            .into_values()
+            .flatten()
             .collect();
         assert!(
             owned.is_subset(&flat),
