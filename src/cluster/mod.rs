@@ -3,5 +3,6 @@
 pub mod api_server;
 pub mod error;
 pub mod etcd;
+pub mod identity;
 pub mod pki;
 pub mod serve;

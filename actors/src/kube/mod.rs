@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod apply;
 pub mod auth;
+pub mod binding;
 pub mod bootstrap;
 pub mod cluster;
 pub mod controller;

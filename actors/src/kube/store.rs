@@ -277,6 +277,14 @@ impl Store {
             })
     }
 
+    /// Number of objects of a resource.
+    #[must_use]
+    pub fn count(&self, resource: &Resource) -> usize {
+        self.collections
+            .get(&resource.home)
+            .map_or(0, |objects| objects.len())
+    }
+
     /// All objects of a built-in resource; none if there is no such resource.
     pub fn all_of<'a>(
         &'a self,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::http::header::{HeaderMap, USER_AGENT};
 use chrono::{DateTime, Utc};
+use metalsim_actors::kube::auth::UserInfo;
 use metalsim_actors::kube::resource::{Resource, Subresource};
 use metalsim_actors::kube::status::Status;
 use metalsim_actors::kube::store::{Store, Target, WriteOptions};
@@ -80,6 +81,8 @@ pub(super) struct WriteParameters {
     pub(super) dry_run: bool,
     pub(super) manager: String,
     pub(super) validation: FieldValidation,
+    /// Who writes.
+    pub(super) user: Arc<UserInfo>,
 }
 
 impl WriteParameters {
@@ -87,7 +90,12 @@ impl WriteParameters {
     ///
     /// # Errors
     /// 422.
-    pub(super) fn of(query: &Query<'_>, headers: &HeaderMap, options: &str) -> Result<Self, Status> {
+    pub(super) fn of(
+        query: &Query<'_>,
+        headers: &HeaderMap,
+        options: &str,
+        user: &Arc<UserInfo>,
+    ) -> Result<Self, Status> {
         let agent = headers
             .get(USER_AGENT)
             .and_then(|agent| agent.to_str().ok())
@@ -96,6 +104,7 @@ impl WriteParameters {
             dry_run: query.dry_run(options)?,
             manager: query.manager(options, agent)?,
             validation: query.field_validation(options)?,
+            user: Arc::clone(user),
         })
     }
 

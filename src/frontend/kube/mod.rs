@@ -3,6 +3,7 @@
 //! The path is read by [`request`], not by a router: its grammar is the same for thousands of resources, of which custom ones come
 //! and go at run time (kubernetes: `apiserver/pkg/endpoints/request/requestinfo.go`).
 
+mod access;
 mod answer;
 mod body;
 mod call;
@@ -14,6 +15,7 @@ mod query;
 mod read;
 mod render;
 pub mod request;
+mod review;
 mod spdy;
 mod subresource;
 mod upgrade;
@@ -26,6 +28,8 @@ use std::sync::Arc;
 use actix_web::http::Method;
 use actix_web::http::header::ACCEPT;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+use metalsim_actors::kube::accept::{self, Form};
+use metalsim_actors::kube::auth::UserInfo;
 use metalsim_actors::kube::status::{Reason, Status};
 use metalsim_actors::kube::store::PatchKind;
 use serde_json::Value;
@@ -34,12 +38,12 @@ use self::answer::Answer;
 use self::body::Document;
 use self::call::{Place, Server, WriteParameters};
 use self::query::Query;
-use self::render::Form;
 use self::request::{Action, ResourcePath, Route};
 use super::body::BodyLimits;
 use super::connection::Connection;
 use super::measure::Template;
 use crate::cluster::api_server::ApiServer;
+use crate::cluster::pki;
 
 /// Registers the one service that answers everything.
 pub fn configure(bodies: BodyLimits) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static {
@@ -54,6 +58,8 @@ pub fn configure(bodies: BodyLimits) -> impl Fn(&mut web::ServiceConfig) + Clone
 pub struct Peer {
     /// The API server.
     pub server: Arc<ApiServer>,
+    /// Who showed a certificate.
+    pub certificate: Result<Option<pki::Peer>, pki::PeerError>,
 }
 
 async fn serve(request: HttpRequest, payload: web::Payload, bodies: web::Data<BodyLimits>) -> HttpResponse {
@@ -61,7 +67,7 @@ async fn serve(request: HttpRequest, payload: web::Payload, bodies: web::Data<Bo
         return answer::status(&Status::internal("the connection leads to no cluster"));
     };
     let server = Arc::clone(&peer.server);
-    match handle(&server, &request, payload, &bodies).await {
+    match handle(&server, peer, &request, payload, &bodies).await {
         Ok(answer) => answer,
         Err(status) => answer::status(&status),
     }
@@ -69,6 +75,7 @@ async fn serve(request: HttpRequest, payload: web::Payload, bodies: web::Data<Bo
 
 async fn handle(
     server: &Server,
+    peer: &Peer,
     request: &HttpRequest,
     payload: web::Payload,
     bodies: &BodyLimits,
@@ -77,9 +84,11 @@ async fn handle(
         .decode_utf8()
         .map_err(|_| Status::bad_request("the path is not valid UTF-8"))?;
     let query = Query::parse(request.query_string());
+    let user = access::user(server, peer, request)?;
+    access::check(server, &user, request, &path, query.flag("watch"))?;
     match Route::of(&path) {
         Route::Other => documents::serve(server, request, &path, &query),
-        Route::Resource(path) => resource(server, request, &path, &query, payload, bodies).await,
+        Route::Resource(path) => resource(server, request, &path, &query, payload, bodies, user).await,
     }
 }
 
@@ -91,15 +100,20 @@ async fn resource(
     query: &Query<'_>,
     payload: web::Payload,
     bodies: &BodyLimits,
+    user: UserInfo,
 ) -> Answer {
     let action = path
         .action(request.method(), query.flag("watch"))
         .ok_or_else(method_not_allowed)?;
     let place = server.cluster.read(|cluster| Place::of(&cluster.store, path))?;
     request.extensions_mut().insert(template(&place));
-    let form = form(request);
+    let form = form(request)?;
+    let user = Arc::new(user);
     if place.subresource().is_some() && write::part(&place.subresource).is_none() {
-        return subresource::serve(server, request, place, action, query, payload, bodies).await;
+        return subresource::serve(
+            server, request, path, place, action, query, payload, bodies, &user,
+        )
+        .await;
     }
     check_verb(&place, action)?;
     match action {
@@ -110,19 +124,22 @@ async fn resource(
             watch::start(server, place, query, form, busy)
         }
         Action::Create => {
-            let parameters = WriteParameters::of(query, request.headers(), "CreateOptions")?;
+            let parameters = WriteParameters::of(query, request.headers(), "CreateOptions", &user)?;
             let document = document(request, payload, bodies).await?;
+            if let Some(review) = review::of(&place) {
+                return review::answer(server, &place, review, &user, &document.value);
+            }
             write::create(server, place, document, parameters, form).await
         }
         Action::Update => {
-            let parameters = WriteParameters::of(query, request.headers(), "UpdateOptions")?;
+            let parameters = WriteParameters::of(query, request.headers(), "UpdateOptions", &user)?;
             let document = document(request, payload, bodies).await?;
             let part = write::part(&place.subresource).ok_or_else(Status::unknown_resource)?;
             write::update(server, place, part, document, parameters, form).await
         }
         Action::Patch => {
             let kind = write::patch_kind(request.headers(), query)?;
-            let mut parameters = WriteParameters::of(query, request.headers(), "PatchOptions")?;
+            let mut parameters = WriteParameters::of(query, request.headers(), "PatchOptions", &user)?;
             if matches!(kind, PatchKind::Apply { .. }) {
                 // An applier has to name itself: its user agent does not count.
                 query.text("fieldManager").clone_into(&mut parameters.manager);
@@ -189,9 +206,20 @@ fn method_not_allowed() -> Status {
 }
 
 /// The form that the client wants.
-fn form(request: &HttpRequest) -> Form {
-    let _accept = request.headers().get(ACCEPT);
-    Form::Json
+///
+/// # Errors
+/// 406 when there is no such form.
+fn form(request: &HttpRequest) -> Result<Form, Status> {
+    let accept = request
+        .headers()
+        .get(ACCEPT)
+        .map_or("", |accept| accept.to_str().unwrap_or_default());
+    accept::objects(accept).ok_or_else(|| {
+        Status::failure(
+            Reason::NotAcceptable,
+            "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
+        )
+    })
 }
 
 /// The body of a write.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
+use metalsim_actors::kube::accept::Form;
 use metalsim_actors::kube::object::Object;
 use metalsim_actors::kube::selector::{FieldSelector, LabelSelector};
 use metalsim_actors::kube::status::Status;
@@ -11,7 +12,7 @@ use metalsim_actors::kube::store::{ListPage, ListQuery, VersionMatch};
 use super::answer::Answer;
 use super::call::{Place, Server};
 use super::query::Query;
-use super::render::{self, Form};
+use super::render;
 
 /// One object. `resourceVersion` in the query asks for a state that is not older, which this one never is.
 pub(super) fn get(server: &Server, place: &Place, form: Form) -> Answer {
@@ -63,10 +64,9 @@ pub(super) fn list(server: &Server, place: &Place, query: &Query<'_>, form: Form
 pub(super) fn page_answer(
     place: &Place,
     page: &mut ListPage,
-    query: &Query<'_>,
+    _query: &Query<'_>,
     form: Form,
     now: chrono::DateTime<chrono::Utc>,
 ) -> HttpResponse {
-    let include = query.text("includeObject");
-    render::page(form.including(include), place, page, now)
+    render::page(form, place, page, now)
 }

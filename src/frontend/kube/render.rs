@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use chrono::{DateTime, Utc};
+use metalsim_actors::kube::accept::Form;
 use metalsim_actors::kube::convert;
 use metalsim_actors::kube::object::Object;
 use metalsim_actors::kube::store::{ListPage, WatchEvent};
@@ -11,20 +12,6 @@ use serde_json::json;
 
 use super::answer::{self, JSON};
 use super::call::Place;
-
-/// The form of objects in an answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Form {
-    /// As they are.
-    Json,
-}
-
-impl Form {
-    /// With `includeObject`, which says how much of the objects a table carries.
-    pub(super) fn including(self, _include: &str) -> Self {
-        self
-    }
-}
 
 /// One object.
 pub(super) fn object(

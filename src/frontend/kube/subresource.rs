@@ -1,8 +1,12 @@
 //! Subresources that are more than a part of their object.
 
 use actix_web::{HttpRequest, web};
+use std::sync::Arc;
+
+use metalsim_actors::kube::auth::UserInfo;
+use metalsim_actors::kube::binding::bind;
 use metalsim_actors::kube::scale;
-use metalsim_actors::kube::status::Status;
+use metalsim_actors::kube::status::{Reason, Status, quote};
 use metalsim_actors::kube::store::PatchKind;
 use metalsim_actors::kube::{patch, structure};
 use serde_json::Value;
@@ -12,7 +16,7 @@ use super::call::{Place, Server, WriteParameters};
 use super::exec;
 use super::port_forward;
 use super::query::Query;
-use super::request::Action;
+use super::request::{Action, ResourcePath};
 use super::write::patch_kind;
 use super::{check_verb, document};
 use crate::cluster::error::cluster_status;
@@ -22,15 +26,20 @@ use crate::frontend::body::BodyLimits;
 pub(super) async fn serve(
     server: &Server,
     request: &HttpRequest,
+    path: &ResourcePath<'_>,
     place: Place,
     action: Action,
     query: &Query<'_>,
     payload: web::Payload,
     bodies: &BodyLimits,
+    user: &Arc<UserInfo>,
 ) -> Answer {
     check_verb(&place, action)?;
     match place.subresource.as_str() {
-        "scale" => scale(server, request, place, action, query, payload, bodies).await,
+        "scale" => scale(server, request, place, action, query, payload, bodies, user).await,
+        "token" => token(server, request, &place, payload, bodies).await,
+        "binding" => binding(server, request, place, query, payload, bodies, user).await,
+        "proxy" => proxy(server, &place, path.rest),
         "exec" | "attach" => exec::serve(server, request, &place, query, payload),
         "portforward" => port_forward::serve(server, request, &place, payload),
         _ => Err(Status::unknown_resource()),
@@ -46,6 +55,7 @@ async fn scale(
     query: &Query<'_>,
     payload: web::Payload,
     bodies: &BodyLimits,
+    user: &Arc<UserInfo>,
 ) -> Answer {
     let kind = match action {
         Action::Get => {
@@ -58,7 +68,7 @@ async fn scale(
         Action::Patch => Some(patch_kind(request.headers(), query)?),
         _ => None,
     };
-    let parameters = WriteParameters::of(query, request.headers(), "UpdateOptions")?;
+    let parameters = WriteParameters::of(query, request.headers(), "UpdateOptions", user)?;
     let body = document(request, payload, bodies).await?;
     let scale = server
         .cluster
@@ -83,6 +93,71 @@ async fn scale(
         .await
         .map_err(cluster_status)??;
     Ok(answer::json(200, &scale))
+}
+
+/// A token for a service account.
+async fn token(
+    server: &Server,
+    request: &HttpRequest,
+    place: &Place,
+    payload: web::Payload,
+    bodies: &BodyLimits,
+) -> Answer {
+    let body = document(request, payload, bodies).await?.value;
+    let namespace = place.namespace.as_deref().unwrap_or_default();
+    let answer = server.cluster.read(|cluster| {
+        server
+            .identity
+            .token_request(&cluster.store, namespace, &place.name, &body)
+    })?;
+    Ok(answer::json(201, &answer))
+}
+
+/// Puts a pod on a node.
+async fn binding(
+    server: &Server,
+    request: &HttpRequest,
+    place: Place,
+    query: &Query<'_>,
+    payload: web::Payload,
+    bodies: &BodyLimits,
+    user: &Arc<UserInfo>,
+) -> Answer {
+    let parameters = WriteParameters::of(query, request.headers(), "CreateOptions", user)?;
+    let body = document(request, payload, bodies).await?.value;
+    server
+        .cluster
+        .write(move |cluster, now| {
+            let namespace = place.namespace.as_deref().unwrap_or_default();
+            bind(
+                &mut cluster.store,
+                namespace,
+                &place.name,
+                &body,
+                parameters.options(now),
+            )
+        })
+        .await
+        .map_err(cluster_status)??;
+    Ok(answer::json(201, &Status::success(201)))
+}
+
+/// Proxies lead to what listens in a pod or behind a service: nothing does.
+fn proxy(server: &Server, place: &Place, _rest: &str) -> Answer {
+    let (name, port) = place.name.split_once(':').unwrap_or((&place.name, ""));
+    server
+        .cluster
+        .read(|cluster| cluster.store.get(place.target(), name).map(|_| ()))?;
+    Err(Status::failure(
+        Reason::ServiceUnavailable,
+        match &*place.resource.plural {
+            "services" => format!("no endpoints available for service {}", quote(name)),
+            _ if port.is_empty() => {
+                format!("error trying to reach service: dial tcp: connect: connection refused ({name})")
+            }
+            _ => format!("error trying to reach service: dial tcp :{port}: connect: connection refused"),
+        },
+    ))
 }
 
 fn patched(kind: PatchKind, present: Value, body: &Value, operations: usize) -> Result<Value, Status> {

@@ -11,6 +11,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use futures_util::{FutureExt as _, stream};
+use metalsim_actors::kube::accept::Form;
 use metalsim_actors::kube::object::Object;
 use metalsim_actors::kube::status::Status;
 use metalsim_actors::kube::store::{VersionMatch, WatchEvent, WatchQuery, Watcher};
@@ -21,7 +22,7 @@ use super::answer::{Answer, JSON};
 use super::call::{Place, Server};
 use super::query::Query;
 use super::read::selectors;
-use super::render::{self, Form};
+use super::render;
 use crate::cluster::api_server::StreamPermit;
 use crate::frontend::connection::InRequest;
 
@@ -69,7 +70,7 @@ pub(super) fn start(
     let minute = Box::pin(sleep(BOOKMARK));
     let state = Watch {
         server: Arc::clone(server),
-        form: form.including(query.text("includeObject")),
+        form,
         place,
         watcher,
         wake,

@@ -3,9 +3,14 @@
 use std::sync::Arc;
 
 use actix_web::http::header::HeaderMap;
+use chrono::{DateTime, Utc};
+use metalsim_actors::kube::accept::Form;
+use metalsim_actors::kube::auth::{UserInfo, confirm_no_escalation};
 use metalsim_actors::kube::object::Object;
 use metalsim_actors::kube::status::Status;
-use metalsim_actors::kube::store::{DeleteOptions, Deleted, ListPage, Part, PatchKind, Written};
+use metalsim_actors::kube::store::{
+    DeleteOptions, Deleted, ListPage, Part, PatchKind, Store, WriteOptions, Written,
+};
 use serde_json::Value;
 
 use super::answer::{self, Answer};
@@ -13,7 +18,7 @@ use super::body::Document;
 use super::call::{Place, Server, WriteParameters};
 use super::query::Query;
 use super::read::{list_query, page_answer};
-use super::render::{self, Form};
+use super::render;
 use crate::cluster::error::cluster_status;
 
 /// The part of an object that a subresource writes.
@@ -37,13 +42,19 @@ pub(super) async fn create(
     parameters: WriteParameters,
     form: Form,
 ) -> Answer {
-    let Document { value, warnings } = document;
+    let Document { mut value, warnings } = document;
+    if place
+        .resource
+        .is("certificates.k8s.io", "certificatesigningrequests")
+    {
+        sign_as(&mut value, &parameters.user);
+    }
     let (object, place) = server
         .cluster
         .write(move |cluster, now| {
-            let created = cluster
-                .store
-                .create(place.target(), value, parameters.options(now));
+            let created = guarded(&mut cluster.store, &place, &parameters, now, |store, options| {
+                store.create(place.target(), value.clone(), options)
+            });
             created.map(|object| (object, place))
         })
         .await
@@ -65,10 +76,10 @@ pub(super) async fn update(
     let (written, place) = server
         .cluster
         .write(move |cluster, now| {
-            cluster
-                .store
-                .update(place.target(), &place.name, part, value, parameters.options(now))
-                .map(|written| (written, place))
+            guarded(&mut cluster.store, &place, &parameters, now, |store, options| {
+                store.update(place.target(), &place.name, part, value.clone(), options)
+            })
+            .map(|written| (written, place))
         })
         .await
         .map_err(cluster_status)??;
@@ -89,21 +100,73 @@ pub(super) async fn patch(
     let (written, place) = server
         .cluster
         .write(move |cluster, now| {
-            cluster
-                .store
-                .patch(
-                    place.target(),
-                    &place.name,
-                    part,
-                    kind,
-                    &value,
-                    parameters.options(now),
-                )
-                .map(|written| (written, place))
+            guarded(&mut cluster.store, &place, &parameters, now, |store, options| {
+                store.patch(place.target(), &place.name, part, kind, &value, options)
+            })
+            .map(|written| (written, place))
         })
         .await
         .map_err(cluster_status)??;
     Ok(warnings.attach(written_answer(server, &place, &written, form)))
+}
+
+/// What a write leaves: the object.
+trait Leaves {
+    fn object(&self) -> &Arc<Object>;
+}
+
+impl Leaves for Arc<Object> {
+    fn object(&self) -> &Arc<Object> {
+        self
+    }
+}
+
+impl Leaves for Written {
+    fn object(&self) -> &Arc<Object> {
+        &self.object
+    }
+}
+
+/// Writes. Roles and bindings are tried first, and looked at for rights that the writer does not have.
+fn guarded<T: Leaves>(
+    store: &mut Store,
+    place: &Place,
+    parameters: &WriteParameters,
+    now: DateTime<Utc>,
+    write: impl Fn(&mut Store, WriteOptions<'_>) -> Result<T, Status>,
+) -> Result<T, Status> {
+    let options = parameters.options(now);
+    let user = &parameters.user;
+    if place.resource.group == "rbac.authorization.k8s.io" && !user.is_master() {
+        let old = store
+            .find(&place.resource, place.namespace.as_deref(), &place.name)
+            .cloned();
+        let tried = WriteOptions {
+            dry_run: true,
+            ..options
+        };
+        let new = write(store, tried)?;
+        confirm_no_escalation(store, user, &place.resource, new.object(), old.as_deref())?;
+    }
+    write(store, options)
+}
+
+/// Puts the requester into a request for a certificate (kubernetes: `pkg/registry/certificates/certificates/strategy.go`).
+fn sign_as(request: &mut Value, user: &UserInfo) {
+    if let Some(spec) = request.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.insert("username".to_owned(), user.username.as_str().into());
+        spec.insert("groups".to_owned(), user.groups.clone().into());
+        if user.uid.is_empty() {
+            spec.remove("uid");
+        } else {
+            spec.insert("uid".to_owned(), user.uid.as_str().into());
+        }
+        if user.extra.is_empty() {
+            spec.remove("extra");
+        } else {
+            spec.insert("extra".to_owned(), serde_json::json!(user.extra));
+        }
+    }
 }
 
 fn written_answer(server: &Server, place: &Place, written: &Written, form: Form) -> actix_web::HttpResponse {

@@ -396,10 +396,7 @@ impl World {
             return;
         }
         let flat: BTreeSet<String> = fields::flat(value).into_keys().collect();
-        let owned: BTreeSet<String> = fields::owners(value)
-            .into_values()
-            .flatten()
-            .collect();
+        let owned: BTreeSet<String> = fields::owners(value).into_values().flatten().collect();
         assert!(
             owned.is_subset(&flat),
             "nobody owns what is not there: {owned:?} {value}"
