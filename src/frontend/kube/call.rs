@@ -3,15 +3,69 @@
 use std::sync::Arc;
 
 use actix_web::http::header::{HeaderMap, USER_AGENT};
+use actix_web::{HttpRequest, web};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use metalsim_actors::kube::auth::UserInfo;
 use metalsim_actors::kube::resource::{Resource, Subresource};
 use metalsim_actors::kube::status::Status;
 use metalsim_actors::kube::store::{Store, Target, WriteOptions};
+use serde_json::Value;
 
+use super::body::{self, Document};
 use super::query::{FieldValidation, Query};
 use super::request::ResourcePath;
 use crate::cluster::api_server::ApiServer;
+use crate::frontend::body::BodyLimits;
+
+/// A request for a resource that is allowed.
+pub(super) struct Call<'a> {
+    pub(super) server: &'a Server,
+    pub(super) request: &'a HttpRequest,
+    pub(super) path: ResourcePath<'a>,
+    pub(super) query: &'a Query<'a>,
+    pub(super) bodies: &'a BodyLimits,
+    pub(super) user: Arc<UserInfo>,
+}
+
+impl Call<'_> {
+    /// What goes with a write; `options` is the kind of the options (`PatchOptions`).
+    ///
+    /// # Errors
+    /// 422.
+    pub(super) fn parameters(&self, options: &str) -> Result<WriteParameters, Status> {
+        WriteParameters::of(self.query, self.request.headers(), options, &self.user)
+    }
+
+    /// The body of a write.
+    ///
+    /// # Errors
+    /// 400, 413, 415.
+    pub(super) async fn document(&self, payload: web::Payload) -> Result<Document, Status> {
+        let bytes = self.bytes(payload).await?;
+        Ok(Document {
+            value: body::read(self.request.headers(), &bytes)?,
+            ..Document::default()
+        })
+    }
+
+    /// The body of a request that need not have one.
+    ///
+    /// # Errors
+    /// 400, 413, 415.
+    pub(super) async fn body(&self, payload: web::Payload) -> Result<Option<Value>, Status> {
+        let bytes = self.bytes(payload).await?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        body::read(self.request.headers(), &bytes).map(Some)
+    }
+
+    async fn bytes(&self, payload: web::Payload) -> Result<Bytes, Status> {
+        let read = crate::frontend::body::read(self.request, payload, self.bodies).await;
+        Ok(read.map_err(body::refused)?.bytes)
+    }
+}
 
 /// A request for a resource, in pieces that outlive it: writes run in the cluster's actor.
 #[derive(Clone)]

@@ -25,20 +25,16 @@ mod write;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::http::Method;
 use actix_web::http::header::ACCEPT;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use metalsim_actors::kube::accept::{self, Form};
-use metalsim_actors::kube::auth::UserInfo;
 use metalsim_actors::kube::status::{Reason, Status};
 use metalsim_actors::kube::store::PatchKind;
-use serde_json::Value;
 
 use self::answer::Answer;
-use self::body::Document;
-use self::call::{Place, Server, WriteParameters};
+use self::call::{Call, Place, Server};
 use self::query::Query;
-use self::request::{Action, ResourcePath, Route};
+use self::request::{Action, Route};
 use super::body::BodyLimits;
 use super::connection::Connection;
 use super::measure::Template;
@@ -88,34 +84,41 @@ async fn handle(
     access::check(server, &user, request, &path, query.flag("watch"))?;
     match Route::of(&path) {
         Route::Other => documents::serve(server, request, &path, &query),
-        Route::Resource(path) => resource(server, request, &path, &query, payload, bodies, user).await,
+        Route::Resource(path) => {
+            let call = Call {
+                server,
+                request,
+                path,
+                query: &query,
+                bodies,
+                user: Arc::new(user),
+            };
+            resource(&call, payload).await
+        }
     }
 }
 
 /// A request that names a resource.
-async fn resource(
-    server: &Server,
-    request: &HttpRequest,
-    path: &ResourcePath<'_>,
-    query: &Query<'_>,
-    payload: web::Payload,
-    bodies: &BodyLimits,
-    user: UserInfo,
-) -> Answer {
-    let action = path
+async fn resource(call: &Call<'_>, payload: web::Payload) -> Answer {
+    let Call {
+        server,
+        request,
+        query,
+        ..
+    } = *call;
+    let action = call
+        .path
         .action(request.method(), query.flag("watch"))
         .ok_or_else(method_not_allowed)?;
-    let place = server.cluster.read(|cluster| Place::of(&cluster.store, path))?;
+    let place = server
+        .cluster
+        .read(|cluster| Place::of(&cluster.store, &call.path))?;
     request.extensions_mut().insert(template(&place));
     let form = form(request)?;
-    let user = Arc::new(user);
-    if place.subresource().is_some() && write::part(&place.subresource).is_none() {
-        return subresource::serve(
-            server, request, path, place, action, query, payload, bodies, &user,
-        )
-        .await;
-    }
     check_verb(&place, action)?;
+    if place.subresource().is_some() && write::part(&place.subresource).is_none() {
+        return subresource::serve(call, place, action, payload).await;
+    }
     match action {
         Action::Get => read::get(server, &place, form),
         Action::List => read::list(server, &place, query, form),
@@ -124,32 +127,32 @@ async fn resource(
             watch::start(server, place, query, form, busy)
         }
         Action::Create => {
-            let parameters = WriteParameters::of(query, request.headers(), "CreateOptions", &user)?;
-            let document = document(request, payload, bodies).await?;
-            if let Some(review) = review::of(&place) {
-                return review::answer(server, &place, review, &user, &document.value);
+            let parameters = call.parameters("CreateOptions")?;
+            let document = call.document(payload).await?;
+            match review::of(&place) {
+                Some(review) => review::answer(server, &place, review, &call.user, &document.value),
+                None => write::create(server, place, document, parameters, form).await,
             }
-            write::create(server, place, document, parameters, form).await
         }
         Action::Update => {
-            let parameters = WriteParameters::of(query, request.headers(), "UpdateOptions", &user)?;
-            let document = document(request, payload, bodies).await?;
+            let parameters = call.parameters("UpdateOptions")?;
+            let document = call.document(payload).await?;
             let part = write::part(&place.subresource).ok_or_else(Status::unknown_resource)?;
             write::update(server, place, part, document, parameters, form).await
         }
         Action::Patch => {
             let kind = write::patch_kind(request.headers(), query)?;
-            let mut parameters = WriteParameters::of(query, request.headers(), "PatchOptions", &user)?;
+            let mut parameters = call.parameters("PatchOptions")?;
             if matches!(kind, PatchKind::Apply { .. }) {
                 // An applier has to name itself: its user agent does not count.
                 query.text("fieldManager").clone_into(&mut parameters.manager);
             }
-            let document = document(request, payload, bodies).await?;
+            let document = call.document(payload).await?;
             let part = write::part(&place.subresource).ok_or_else(Status::unknown_resource)?;
             write::patch(server, place, part, kind, document, parameters, form).await
         }
         Action::Delete | Action::DeleteCollection => {
-            let body = body(request, payload, bodies).await?;
+            let body = call.body(payload).await?;
             let options = write::delete_options(body.as_ref(), query)?;
             if action == Action::Delete {
                 write::delete(server, place, options, form).await
@@ -220,34 +223,4 @@ fn form(request: &HttpRequest) -> Result<Form, Status> {
             "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
         )
     })
-}
-
-/// The body of a write.
-async fn document(
-    request: &HttpRequest,
-    payload: web::Payload,
-    bodies: &BodyLimits,
-) -> Result<Document, Status> {
-    let body = super::body::read(request, payload, bodies)
-        .await
-        .map_err(body::refused)?;
-    Ok(Document {
-        value: body::read(request.headers(), &body.bytes)?,
-        ..Document::default()
-    })
-}
-
-/// The body of a request that need not have one.
-async fn body(
-    request: &HttpRequest,
-    payload: web::Payload,
-    bodies: &BodyLimits,
-) -> Result<Option<Value>, Status> {
-    let body = super::body::read(request, payload, bodies)
-        .await
-        .map_err(body::refused)?;
-    if body.bytes.is_empty() || *request.method() == Method::GET {
-        return Ok(None);
-    }
-    body::read(request.headers(), &body.bytes).map(Some)
 }

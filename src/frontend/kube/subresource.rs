@@ -1,9 +1,6 @@
 //! Subresources that are more than a part of their object.
 
-use actix_web::{HttpRequest, web};
-use std::sync::Arc;
-
-use metalsim_actors::kube::auth::UserInfo;
+use actix_web::web;
 use metalsim_actors::kube::binding::bind;
 use metalsim_actors::kube::scale;
 use metalsim_actors::kube::status::{Reason, Status, quote};
@@ -12,51 +9,30 @@ use metalsim_actors::kube::{patch, structure};
 use serde_json::Value;
 
 use super::answer::{self, Answer};
-use super::call::{Place, Server, WriteParameters};
+use super::call::{Call, Place, Server};
 use super::exec;
 use super::port_forward;
-use super::query::Query;
-use super::request::{Action, ResourcePath};
+use super::request::Action;
 use super::write::patch_kind;
-use super::{check_verb, document};
 use crate::cluster::error::cluster_status;
-use crate::frontend::body::BodyLimits;
 
 /// Answers a request for a subresource.
-pub(super) async fn serve(
-    server: &Server,
-    request: &HttpRequest,
-    path: &ResourcePath<'_>,
-    place: Place,
-    action: Action,
-    query: &Query<'_>,
-    payload: web::Payload,
-    bodies: &BodyLimits,
-    user: &Arc<UserInfo>,
-) -> Answer {
-    check_verb(&place, action)?;
+pub(super) async fn serve(call: &Call<'_>, place: Place, action: Action, payload: web::Payload) -> Answer {
+    let Call { server, request, .. } = *call;
     match place.subresource.as_str() {
-        "scale" => scale(server, request, place, action, query, payload, bodies, user).await,
-        "token" => token(server, request, &place, payload, bodies).await,
-        "binding" => binding(server, request, place, query, payload, bodies, user).await,
-        "proxy" => proxy(server, &place, path.rest),
-        "exec" | "attach" => exec::serve(server, request, &place, query, payload),
+        "scale" => scale(call, place, action, payload).await,
+        "token" => token(call, &place, payload).await,
+        "binding" => binding(call, place, payload).await,
+        "exec" | "attach" => exec::serve(server, request, &place, call.query, payload),
         "portforward" => port_forward::serve(server, request, &place, payload),
+        "proxy" => proxy(server, &place),
         _ => Err(Status::unknown_resource()),
     }
 }
 
 /// `autoscaling/v1 Scale` of whatever has replicas.
-async fn scale(
-    server: &Server,
-    request: &HttpRequest,
-    place: Place,
-    action: Action,
-    query: &Query<'_>,
-    payload: web::Payload,
-    bodies: &BodyLimits,
-    user: &Arc<UserInfo>,
-) -> Answer {
+async fn scale(call: &Call<'_>, place: Place, action: Action, payload: web::Payload) -> Answer {
+    let server = call.server;
     let kind = match action {
         Action::Get => {
             let scale = server.cluster.read(|cluster| {
@@ -65,11 +41,11 @@ async fn scale(
             })?;
             return Ok(answer::json(200, &scale));
         }
-        Action::Patch => Some(patch_kind(request.headers(), query)?),
+        Action::Patch => Some(patch_kind(call.request.headers(), call.query)?),
         _ => None,
     };
-    let parameters = WriteParameters::of(query, request.headers(), "UpdateOptions", user)?;
-    let body = document(request, payload, bodies).await?;
+    let parameters = call.parameters("UpdateOptions")?;
+    let body = call.document(payload).await?;
     let scale = server
         .cluster
         .write(move |cluster, now| {
@@ -96,14 +72,9 @@ async fn scale(
 }
 
 /// A token for a service account.
-async fn token(
-    server: &Server,
-    request: &HttpRequest,
-    place: &Place,
-    payload: web::Payload,
-    bodies: &BodyLimits,
-) -> Answer {
-    let body = document(request, payload, bodies).await?.value;
+async fn token(call: &Call<'_>, place: &Place, payload: web::Payload) -> Answer {
+    let server = call.server;
+    let body = call.document(payload).await?.value;
     let namespace = place.namespace.as_deref().unwrap_or_default();
     let answer = server.cluster.read(|cluster| {
         server
@@ -114,17 +85,10 @@ async fn token(
 }
 
 /// Puts a pod on a node.
-async fn binding(
-    server: &Server,
-    request: &HttpRequest,
-    place: Place,
-    query: &Query<'_>,
-    payload: web::Payload,
-    bodies: &BodyLimits,
-    user: &Arc<UserInfo>,
-) -> Answer {
-    let parameters = WriteParameters::of(query, request.headers(), "CreateOptions", user)?;
-    let body = document(request, payload, bodies).await?.value;
+async fn binding(call: &Call<'_>, place: Place, payload: web::Payload) -> Answer {
+    let parameters = call.parameters("CreateOptions")?;
+    let body = call.document(payload).await?.value;
+    let server = call.server;
     server
         .cluster
         .write(move |cluster, now| {
@@ -143,7 +107,7 @@ async fn binding(
 }
 
 /// Proxies lead to what listens in a pod or behind a service: nothing does.
-fn proxy(server: &Server, place: &Place, _rest: &str) -> Answer {
+fn proxy(server: &Server, place: &Place) -> Answer {
     let (name, port) = place.name.split_once(':').unwrap_or((&place.name, ""));
     server
         .cluster
