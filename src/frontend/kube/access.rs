@@ -101,7 +101,6 @@ fn resource_attributes<'a>(path: &ResourcePath<'a>, action: Action) -> Attribute
             subresource: path.subresource.unwrap_or_default(),
             namespace: path.namespace.unwrap_or_default(),
             name: path.name.unwrap_or_default(),
-            ..ResourceRequest::default()
         },
     )
 }
