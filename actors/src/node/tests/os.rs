@@ -201,7 +201,11 @@ fn kubeadm_runs_once_and_its_membership_lives_as_long_as_the_disk() {
     rig.reset(ResetType::ForceOff);
     assert_eq!(rig.node.activity(), Activity::None);
     at_kubeadm(&mut rig);
-    assert!(rig.pending.is_empty(), "only the kubelet starts: {:?}", rig.pending);
+    assert!(
+        rig.pending.is_empty(),
+        "only the kubelet starts: {:?}",
+        rig.pending
+    );
     assert_eq!(rig.node.activity(), Activity::Member(&membership()));
 
     rig.reset(ResetType::ForceOff);

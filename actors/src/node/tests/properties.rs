@@ -13,9 +13,9 @@ use crate::node::bmc::{
 };
 use crate::node::effect::{BootFailure, BootImage, CallError, Effect, FetchFailure, IronicCall, Outcome};
 use crate::node::firmware::{Host, System};
-use crate::node::{Event, Refused};
 use crate::node::os::intent::{Intent, Role};
 use crate::node::os::membership::{BootstrapFailure, Membership};
+use crate::node::{Event, Refused};
 use crate::testkit::{Action, LookupAnswer, Rig, action};
 use crate::time::SimInstant;
 use crate::timing::{Latency, Timing};
