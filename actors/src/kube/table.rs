@@ -3,9 +3,12 @@
 //! [`Printer`] knows the columns and cells of a kind, [`Table`] writes answers and events of watches. [`partial`] writes objects
 //! without anything but their metadata.
 
+mod access;
 pub mod age;
+mod amount;
 mod built_in;
 mod cell;
+mod cluster;
 mod column;
 #[cfg(test)]
 mod kit;
@@ -13,6 +16,7 @@ mod nodes;
 pub mod partial;
 mod pods;
 mod services;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod workloads;

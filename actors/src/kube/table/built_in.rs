@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::column::{AGE_TEXT, ColumnDefinition, NAME, date};
-use super::{age, nodes, pods, services, workloads};
+use super::{access, age, cluster, nodes, pods, services, storage, workloads};
 use crate::kube::object::Object;
 
 /// How objects of a kind become rows.
@@ -113,7 +113,15 @@ pub(super) fn find(group: &str, plural: &str) -> &'static Kind {
         .unwrap_or(&DEFAULT)
 }
 
-const FAMILIES: &[&[Kind]] = &[pods::KINDS, nodes::KINDS, services::KINDS, workloads::KINDS];
+const FAMILIES: &[&[Kind]] = &[
+    pods::KINDS,
+    nodes::KINDS,
+    services::KINDS,
+    workloads::KINDS,
+    cluster::KINDS,
+    storage::KINDS,
+    access::KINDS,
+];
 
 /// What kinds have that have no printer of their own (apiserver: `pkg/registry/rest/table.go`).
 static DEFAULT: Kind =
