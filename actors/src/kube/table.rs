@@ -6,10 +6,13 @@
 mod access;
 pub mod age;
 mod amount;
+mod autoscaling;
 mod built_in;
 mod cell;
 mod cluster;
 mod column;
+mod custom;
+mod json_path;
 #[cfg(test)]
 mod kit;
 mod nodes;
@@ -37,6 +40,7 @@ use super::store::{ListPage, WatchEvent};
 use built_in::{Kind, Quirk, Row};
 
 pub use column::ColumnDefinition;
+pub use custom::CustomColumns;
 
 /// How much of the objects the rows of a table carry: `includeObject`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -68,25 +72,45 @@ impl Include {
     }
 }
 
-/// What makes rows of the objects of one resource.
+/// What makes rows of the objects of one resource, shown in one version.
 #[derive(Clone)]
-pub struct Printer {
-    kind: &'static Kind,
+pub struct Printer<'a> {
+    resource: &'a Resource,
+    version: &'a str,
+    cells: Cells<'a>,
 }
 
-impl Printer {
+#[derive(Clone, Copy)]
+enum Cells<'a> {
+    BuiltIn(&'static Kind),
+    Custom(&'a CustomColumns),
+}
+
+impl<'a> Printer<'a> {
     /// The printer of a resource in a version.
     #[must_use]
-    pub fn of(resource: &Resource, _version: &str) -> Self {
+    pub fn of(resource: &'a Resource, version: &'a str) -> Self {
+        let custom = resource
+            .version(version)
+            .and_then(|version| version.columns.as_deref());
+        let cells = match custom {
+            Some(columns) => Cells::Custom(columns),
+            None => Cells::BuiltIn(built_in::find(&resource.group, &resource.plural)),
+        };
         Self {
-            kind: built_in::find(&resource.group, &resource.plural),
+            resource,
+            version,
+            cells,
         }
     }
 
     /// The columns. Those of priority 0 are always shown, others in wide output only.
     #[must_use]
-    pub fn columns(&self) -> &[ColumnDefinition<'static>] {
-        self.kind.columns
+    pub fn columns(&self) -> Cow<'a, [ColumnDefinition<'a>]> {
+        match self.cells {
+            Cells::BuiltIn(kind) => Cow::Borrowed(kind.columns),
+            Cells::Custom(columns) => Cow::Owned(columns.columns()),
+        }
     }
 
     /// The cells of the object's row, one for each column.
@@ -102,17 +126,26 @@ impl Printer {
     /// `conditions` of the object's row, if there are any: pods that are over.
     #[must_use]
     pub fn conditions(&self, object: &Object) -> Option<Value> {
-        (self.kind.quirk == Quirk::Completed)
+        (self.quirk() == Quirk::Completed)
             .then(|| pods::conditions(object))
             .flatten()
     }
 
     fn row(&self, row: &Row<'_>) -> Vec<Value> {
-        (self.kind.cells)(row)
+        match self.cells {
+            Cells::BuiltIn(kind) => (kind.cells)(row),
+            Cells::Custom(columns) => {
+                let api_version = self.resource.api_version(self.version);
+                columns.cells(row, &api_version, &self.resource.kind)
+            }
+        }
     }
 
     const fn quirk(&self) -> Quirk {
-        self.kind.quirk
+        match self.cells {
+            Cells::BuiltIn(kind) => kind.quirk,
+            Cells::Custom(_) => Quirk::None,
+        }
     }
 }
 
@@ -124,7 +157,7 @@ pub struct Table<'a> {
     meta: MetaVersion,
     include: Include,
     now: DateTime<Utc>,
-    printer: Printer,
+    printer: Printer<'a>,
 }
 
 impl<'a> Table<'a> {
@@ -193,7 +226,7 @@ impl<'a> Table<'a> {
         write(metadata, out);
         out.extend_from_slice(b",\"columnDefinitions\":");
         if columns || self.printer.quirk() == Quirk::Headings {
-            write(self.printer.columns(), out);
+            write(&self.printer.columns(), out);
         } else {
             out.extend_from_slice(b"null");
         }

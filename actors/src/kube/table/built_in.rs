@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::column::{AGE_TEXT, ColumnDefinition, NAME, date};
-use super::{access, age, cluster, nodes, pods, services, storage, workloads};
+use super::{access, age, autoscaling, cluster, nodes, pods, services, storage, workloads};
 use crate::kube::object::Object;
 
 /// How objects of a kind become rows.
@@ -121,6 +121,7 @@ const FAMILIES: &[&[Kind]] = &[
     cluster::KINDS,
     storage::KINDS,
     access::KINDS,
+    autoscaling::KINDS,
 ];
 
 /// What kinds have that have no printer of their own (apiserver: `pkg/registry/rest/table.go`).

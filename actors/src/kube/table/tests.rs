@@ -196,3 +196,53 @@ fn every_built_in_kind_has_columns_for_its_cells() {
         assert_eq!(cells, printer.columns().len() + extra, "{resource}");
     }
 }
+
+#[test]
+fn custom_resources_have_the_columns_of_their_version() {
+    let definition = object(json!({
+        "metadata": {"name": "hosts.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Cluster", "names": {"plural": "hosts", "kind": "Host"},
+            "versions": [
+                {"name": "v1", "served": true, "storage": true, "additionalPrinterColumns": [
+                    {"name": "Version", "type": "string", "jsonPath": ".apiVersion"},
+                    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+                ]},
+                {"name": "v1alpha1", "served": true, "storage": false},
+            ],
+        },
+    }));
+    let names = json!({"plural": "hosts", "kind": "Host"});
+    let hosts = crate::kube::crd::resource(&definition, &names).unwrap();
+    let host = object(json!({"metadata": {"name": "h"}}));
+    let columns = |version: &str| -> Vec<String> {
+        let printer = Printer::of(&hosts, version);
+        printer
+            .columns()
+            .iter()
+            .map(|column| column.name.to_owned())
+            .collect()
+    };
+    assert_eq!(columns("v1"), ["Name", "Version", "Age"]);
+    assert_eq!(columns("v1alpha1"), ["Name", "Age"]);
+    let printer = Printer::of(&hosts, "v1");
+    assert_eq!(
+        json!(printer.cells(&host, now())),
+        json!(["h", "example.com/v1", "5m"])
+    );
+    assert_eq!(printer.conditions(&host), None);
+    let table = written(&hosts, Include::None, MetaVersion::V1, |table, out| {
+        table.write_list(&page(vec![]), out);
+    });
+    assert_eq!(table["rows"], json!([]));
+    let bookmark = WatchEvent {
+        kind: WatchType::Bookmark,
+        object: None,
+        resource_version: 9,
+        initial_events_end: false,
+    };
+    let table = written(&hosts, Include::Metadata, MetaVersion::V1, |table, out| {
+        table.write_event(&bookmark, false, out);
+    });
+    assert_eq!(table["rows"][0]["cells"], json!(["", null, null]));
+}
