@@ -18,6 +18,7 @@ mod kit;
 mod nodes;
 pub mod partial;
 mod pods;
+pub mod scale;
 mod services;
 mod storage;
 #[cfg(test)]
