@@ -31,5 +31,6 @@ pub mod selector;
 pub mod status;
 pub mod store;
 pub mod structure;
+pub mod table;
 pub mod validate;
 pub mod version;
