@@ -6,12 +6,13 @@
 //! - [`strict`]: unknown and duplicate fields and values of the wrong type, in the words of the real decoder;
 //! - [`normal`]: what decoding into Go's structs and encoding again makes of an object.
 
-//mod form;
-//pub mod normal;
+pub mod normal;
 //pub mod protobuf;
 //pub mod strict;
+mod quantity;
 mod table;
-//mod wire;
+mod time;
+mod wire;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -43,8 +44,6 @@ pub enum Special {
     Time,
     /// RFC 3339, microseconds.
     MicroTime,
-    /// `1h30m0s`.
-    Duration,
     /// `500m`, `1Gi`.
     Quantity,
     /// A number or a text.

@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use super::{Field, FieldType, Kind, Message, MessageId, Scalar, Schema, Special};
 
 /// The structs with a JSON form of their own.
-const SPECIAL: [(&str, Special); 11] = [
+const SPECIAL: [(&str, Special); 10] = [
     ("meta.v1.Time", Special::Time),
     ("meta.v1.MicroTime", Special::MicroTime),
-    ("meta.v1.Duration", Special::Duration),
     ("resource.Quantity", Special::Quantity),
     ("intstr.IntOrString", Special::IntOrString),
     ("runtime.RawExtension", Special::RawExtension),
