@@ -7,8 +7,8 @@
 //! - [`normal`]: what decoding into Go's structs and encoding again makes of an object.
 
 pub mod normal;
-//pub mod protobuf;
-//pub mod strict;
+pub mod protobuf;
+
 mod quantity;
 mod table;
 mod time;

@@ -255,7 +255,7 @@ impl Schema {
     }
 
     /// What Go writes for a value that was never set.
-    fn zero(&self, of: &FieldType, budget: &mut Budget, depth: usize) -> Result<Value, SizeError> {
+    pub(super) fn zero(&self, of: &FieldType, budget: &mut Budget, depth: usize) -> Result<Value, SizeError> {
         Ok(match &of.kind {
             Kind::Message(id) => Value::Object(self.empty(*id, budget, depth + 1)?),
             Kind::Scalar(Scalar::String) => Value::String(String::new()),

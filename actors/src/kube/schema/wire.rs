@@ -155,6 +155,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
+    /// Goes on after these bytes.
+    pub(super) const fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes }
+    }
+
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
