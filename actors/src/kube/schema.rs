@@ -8,6 +8,7 @@
 
 pub mod normal;
 pub mod protobuf;
+pub mod strict;
 
 mod quantity;
 mod table;
@@ -121,6 +122,8 @@ impl Field {
 pub struct Message {
     /// Name of the struct: `PodSpec`.
     pub name: Box<str>,
+    /// Go's name of the type: `v1.PodSpec`.
+    pub go: Box<str>,
     /// Whether it has `apiVersion` and `kind`.
     pub typed: bool,
     /// Its fields, in the order in which they are declared.

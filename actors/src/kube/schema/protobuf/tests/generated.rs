@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::super::*;
-use crate::kube::schema::{FieldType, Kind, Scalar, Special};
+use crate::kube::schema::{FieldType, Kind, Scalar, Special, strict};
 
 /// Decisions, read from random bytes; when those are used up, everything ends soon.
 struct Choices<'a> {
@@ -105,6 +105,9 @@ proptest! {
         object.insert("apiVersion".into(), api_version.into());
         object.insert("kind".into(), kind.into());
         Schema::built_in().normalise(id, &mut object).unwrap();
+        let value = Value::Object(object.clone());
+        prop_assert_eq!(strict::inspect_value(id, &value), strict::Findings::default());
+        prop_assert_eq!(strict::inspect(id, &value.to_string()).unwrap(), strict::Findings::default());
         let body = encode(api_version, kind, &object).unwrap();
         let read = decode(&body).unwrap();
         prop_assert_eq!(Value::Object(read.object), Value::Object(object));
