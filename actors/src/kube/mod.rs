@@ -27,6 +27,7 @@ pub mod patch;
 pub mod quantity;
 pub mod resource;
 pub mod scale;
+pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod store;
