@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::time::{self, Layout};
-use super::{DEEPEST, Field, FieldType, Kind, Message, MessageId, Scalar, Schema, Special, quantity};
+use super::{DEEPEST, Field, FieldType, Kind, MessageId, Scalar, Schema, Special, quantity};
 
 /// What a struct costs in the account of [`Budget`]; a value costs one.
 const STRUCT_COST: usize = 16;
@@ -310,18 +310,6 @@ fn is_zero(field: &Field, value: &Value) -> bool {
         (Kind::List { .. }, Value::Array(items)) => items.is_empty(),
         (Kind::Map(_), Value::Object(object)) => object.is_empty(),
         _ => false,
-    }
-}
-
-impl Message {
-    /// Name of the struct with the first letter of its fields great, for errors of protobuf.
-    #[must_use]
-    pub(super) fn go_field(field: &Field) -> String {
-        let mut letters = field.name.chars();
-        letters
-            .next()
-            .map(|first| first.to_uppercase().chain(letters).collect())
-            .unwrap_or_default()
     }
 }
 

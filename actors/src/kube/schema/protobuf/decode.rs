@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::super::normal::{Budget, float};
 use super::super::time::{self, Layout};
 use super::super::wire::{Reader, WireType};
-use super::super::{Field, FieldType, Kind, Message, MessageId, Scalar, Schema, Special, quantity};
+use super::super::{Field, FieldType, Kind, MessageId, Scalar, Schema, Special, quantity};
 use super::{DecodeError, bytes};
 
 /// Reads messages of the schema.
@@ -66,11 +66,11 @@ impl Decoder<'_> {
         let name = &*field.name;
         match &field.of.kind {
             Kind::Message(inner) if field.is_inline() => {
-                let raw = bytes(reader, wire, &Message::go_field(field))?;
+                let raw = bytes(reader, wire, &go_name(field))?;
                 self.fields(*inner, raw, object, depth + 1)
             }
             Kind::Message(inner) => {
-                let raw = bytes(reader, wire, &Message::go_field(field))?;
+                let raw = bytes(reader, wire, &go_name(field))?;
                 let mut child = match object.remove(name) {
                     Some(Value::Object(child)) => child,
                     _ => Fields::new(),
@@ -83,7 +83,7 @@ impl Decoder<'_> {
                 let list = entry(object, name, || Value::Array(Vec::new()));
                 if let Value::Array(list) = list {
                     if *wrapped {
-                        let raw = bytes(reader, wire, &Message::go_field(field))?;
+                        let raw = bytes(reader, wire, &go_name(field))?;
                         self.wrapped(item, raw, list, depth)
                     } else {
                         self.repeated(item, field, wire, reader, list, depth)
@@ -93,7 +93,7 @@ impl Decoder<'_> {
                 }
             }
             Kind::Map(item) => {
-                let raw = bytes(reader, wire, &Message::go_field(field))?;
+                let raw = bytes(reader, wire, &go_name(field))?;
                 let (key, value) = self.entry(item, field, raw, depth)?;
                 if let Value::Object(map) = entry(object, name, || Value::Object(Fields::new())) {
                     map.insert(key, value);
@@ -169,9 +169,9 @@ impl Decoder<'_> {
         let mut reader = Reader::new(raw);
         while let Some((number, wire)) = reader.key()? {
             match (number, &item.kind) {
-                (1, _) => key = text(bytes(&mut reader, wire, &Message::go_field(field))?),
+                (1, _) => key = text(bytes(&mut reader, wire, &go_name(field))?),
                 (2, Kind::List { item, wrapped: true }) => {
-                    let raw = bytes(&mut reader, wire, &Message::go_field(field))?;
+                    let raw = bytes(&mut reader, wire, &go_name(field))?;
                     let mut list = Vec::new();
                     self.wrapped(item, raw, &mut list, depth)?;
                     value = Some(if list.is_empty() {
@@ -212,7 +212,7 @@ impl Decoder<'_> {
                 if wire != wanted {
                     return Err(DecodeError::WireType {
                         wire: wire.number(),
-                        field: Message::go_field(field),
+                        field: go_name(field),
                     });
                 }
                 Ok(match scalar {
@@ -224,13 +224,13 @@ impl Decoder<'_> {
                 })
             }
             Kind::Message(id) => {
-                let raw = bytes(reader, wire, &Message::go_field(field))?;
+                let raw = bytes(reader, wire, &go_name(field))?;
                 let mut object = Fields::new();
                 self.message(*id, raw, &mut object, depth + 1)?;
                 Ok(Value::Object(object))
             }
             Kind::Special(special) => {
-                let raw = bytes(reader, wire, &Message::go_field(field))?;
+                let raw = bytes(reader, wire, &go_name(field))?;
                 self.special(*special, field, raw, depth + 1)
             }
             // No list or map stands directly in a list; see the test of the table.
@@ -250,7 +250,7 @@ impl Decoder<'_> {
     ) -> Result<Value, DecodeError> {
         self.budget.message(depth)?;
         let wrong = |problem: String| DecodeError::Value {
-            field: Message::go_field(field),
+            field: go_name(field),
             problem,
         };
         let mut parts = Parts::default();
@@ -374,6 +374,15 @@ fn entry<'a>(object: &'a mut Fields, name: &str, make: impl FnOnce() -> Value) -
         *value = make();
     }
     value
+}
+
+/// Name of a field in Go, for errors: that in JSON with its first letter great, which is nearly always right.
+fn go_name(field: &Field) -> String {
+    let mut letters = field.name.chars();
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
 }
 
 /// Text as Go's JSON writer has it: what is not UTF-8 is replaced.

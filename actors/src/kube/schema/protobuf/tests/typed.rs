@@ -224,7 +224,7 @@ fn pod_and_deployment() {
         spec: Some(spec.clone()),
         ..Default::default()
     };
-    let wanted = json!({"metadata": {"name": "p"}, "spec": wanted_spec.clone(), "status": {}});
+    let wanted = json!({"metadata": {"name": "p"}, "spec": wanted_spec, "status": {}});
     check("v1", "Pod", &pod, wanted);
 
     let deployment = apps::v1::Deployment {
