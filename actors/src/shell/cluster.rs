@@ -205,7 +205,19 @@ impl ClusterRef {
         let settled = catch_unwind(AssertUnwindSafe(|| cluster.settle(now, SLICE)));
         drop(cluster);
         match settled {
-            Ok(settled) => settled.next,
+            Ok(settled) => {
+                if let Some(refusal) = settled.refusal {
+                    tracing::debug!(
+                        cluster = &*self.name,
+                        controller = refusal.controller,
+                        namespace = &*refusal.key.namespace,
+                        name = &*refusal.key.name,
+                        message = &*refusal.message,
+                        "a controller's write was refused"
+                    );
+                }
+                settled.next
+            }
             Err(_) => {
                 self.services.recorder.shell(ShellEvent::StepPanicked);
                 tracing::error!(cluster = &*self.name, "a controller panicked");

@@ -10,11 +10,11 @@ use super::parts::{
     check_preconditions, counts_as_generation, drop_nulls, holds_content, keep_other_parts, strip_part,
     uid_conflict, value_for_fields,
 };
+use super::shape::{draft, in_patch};
 use super::{Store, Target, WriteOptions};
 use crate::kube::apply::{self, Writer};
 use crate::kube::object::{Draft, Head, ManagedEntry, Object, Second};
 use crate::kube::resource::Resource;
-use crate::kube::schema::{Schema, strict};
 use crate::kube::status::{Cause, FieldError, Reason, Status};
 use crate::kube::{convert, crd, defaulting, patch, validate};
 
@@ -560,62 +560,6 @@ impl Store {
 }
 
 /// The body of a request as a draft in the stored version.
-fn draft(target: Target<'_>, mut body: Value) -> Result<Draft, Status> {
-    convert::check_type(target.resource, target.version, &body)?;
-    shape(target, &mut body)?;
-    Draft::from_value(
-        convert::to_storage(target.resource, target.version, body),
-        &target.resource.kind,
-    )
-}
-
-/// Brings a body of a built-in kind into the form that the server writes: unknown fields go, what Go always writes comes.
-fn shape(target: Target<'_>, body: &mut Value) -> Result<(), Status> {
-    let resource = target.resource;
-    if resource.custom {
-        return Ok(());
-    }
-    let schema = Schema::built_in();
-    let Some(message) = schema.kind_of(&resource.group, target.version, &resource.kind) else {
-        return Ok(());
-    };
-    if let Some(error) = strict::type_error(message, body) {
-        return Err(unreadable(target, &error));
-    }
-    if let Some(body) = body.as_object_mut() {
-        schema
-            .normalise(message, body)
-            .map_err(|error| unreadable(target, &error.to_string()))?;
-    }
-    Ok(())
-}
-
-/// 400 for a body that is no object of its kind (apiserver: `pkg/endpoints/handlers/create.go`, `transformDecodeError`).
-fn unreadable(target: Target<'_>, error: &str) -> Status {
-    let kind = &target.resource.kind;
-    Status::bad_request(format!(
-        "{kind} in version \"{}\" cannot be handled as a {kind}: {error}",
-        target.version
-    ))
-}
-
-/// What is wrong with a patched object is wrong with the patch (apiserver: `pkg/endpoints/handlers/patch.go`).
-fn in_patch(status: Status) -> Status {
-    if !status.is(Reason::BadRequest) || !status.message.contains("json: ") {
-        return status;
-    }
-    let why = status
-        .message
-        .find("json: ")
-        .and_then(|start| status.message.get(start..))
-        .unwrap_or_default();
-    let nothing = crate::kube::status::Named {
-        group: "",
-        resource: "",
-    };
-    Status::invalid(nothing, "", &[FieldError::invalid("patch", Value::Null, why)])
-}
-
 fn set_namespace(target: Target<'_>, draft: &mut Draft) -> Result<(), Status> {
     let wanted = target
         .namespace
