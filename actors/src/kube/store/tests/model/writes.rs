@@ -272,7 +272,7 @@ impl World {
     }
 
     fn create(&mut self, slot: Slot, payload: u8, changes: &[Change], generate: bool, rehearse: bool) {
-        let mut body = fresh(slot.kind, payload);
+        let mut body = fresh(slot.kind, slot.namespace(), payload);
         for change in changes {
             self.change(slot.kind, slot.namespace(), *change, &mut body);
         }
@@ -421,7 +421,7 @@ impl World {
         } else {
             vec![404]
         };
-        let mut body = fresh(slot.kind, 1);
+        let mut body = fresh(slot.kind, slot.namespace(), 1);
         body["metadata"]["name"] = slot.name().into();
         let done = self.send(slot, Part::Main, way, (&body, &body.clone()), true);
         assert!(
