@@ -43,7 +43,11 @@ pub const CONDITIONS: [(&str, &str, &str); 4] = [
         "KubeletHasSufficientMemory",
         "kubelet has sufficient memory available",
     ),
-    ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    (
+        "DiskPressure",
+        "KubeletHasNoDiskPressure",
+        "kubelet has no disk pressure",
+    ),
     (
         "PIDPressure",
         "KubeletHasSufficientPID",
@@ -197,7 +201,11 @@ impl NodeSpec {
         let machine = uuid_of(seed.child("id"));
         let system = self.system_uuid.unwrap_or_else(|| uuid_of(seed.child("system")));
         // Kubelets report no version of kube-proxy since 1.33 (kubernetes: KEP 4004).
-        let minor = self.version.split('.').nth(1).and_then(|minor| minor.parse().ok());
+        let minor = self
+            .version
+            .split('.')
+            .nth(1)
+            .and_then(|minor| minor.parse().ok());
         let proxy = if minor.unwrap_or(u32::MAX) >= 33 {
             ""
         } else {

@@ -24,7 +24,7 @@ use super::conditions::{self, Condition};
 use super::events::{self, EventType, Happening, ObjectReference};
 use super::kinds::{KINDS, about};
 use super::node_ipam;
-use crate::kube::controller::{Context, Controller, Kubelet, Key, later, until};
+use crate::kube::controller::{Context, Controller, Key, Kubelet, later, until};
 use crate::kube::object::{Object, Second};
 use crate::kube::status::Status;
 use crate::kube::store::{Change, Changed, DeleteOptions, Part, Store, Target};
@@ -339,9 +339,7 @@ fn gates(spec: &PodSpec, found: &[Value]) -> Vec<String> {
                 Some(condition) => {
                     let status = conditions::text(condition, "status");
                     (status != "True").then(|| {
-                        format!(
-                            "the status of pod readiness gate \"{kind}\" is not \"True\", but {status}"
-                        )
+                        format!("the status of pod readiness gate \"{kind}\" is not \"True\", but {status}")
                     })
                 }
             }
@@ -350,14 +348,7 @@ fn gates(spec: &PodSpec, found: &[Value]) -> Vec<String> {
 }
 
 /// Records what happened to the pod.
-fn tell(
-    store: &mut Store,
-    context: &Context<'_>,
-    pod: &Object,
-    node: &str,
-    since: Second,
-    notes: &[Note],
-) {
+fn tell(store: &mut Store, context: &Context<'_>, pod: &Object, node: &str, since: Second, notes: &[Note]) {
     for note in notes {
         let about = ObjectReference::of(&KINDS.pods, pod).part(note.field_path.as_str());
         let what = Happening {

@@ -1,6 +1,7 @@
 //! The controllers of a cluster, one file (or folder) each, and what they share.
 
 pub(crate) mod conditions;
+pub mod endpoints;
 pub mod events;
 pub(crate) mod kinds;
 pub mod kubelet;
@@ -8,6 +9,7 @@ pub mod kubelet_node;
 pub mod node_ipam;
 pub mod pods;
 pub mod replica_set;
+mod service_pods;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod workload;
@@ -22,4 +24,5 @@ pub static ALL: &[&dyn Controller] = &[
     &kubelet::Pods,
     &kubelet_node::KubeletNode,
     &node_ipam::NodeIpam,
+    &endpoints::EndpointObjects,
 ];

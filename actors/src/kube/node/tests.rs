@@ -13,7 +13,8 @@ fn seen(world: &World, plural: &str, namespace: &str) -> Arc<Object> {
 fn heartbeat(object: &Object) -> Vec<Value> {
     let list = object.at(&["status", "conditions"]).unwrap();
     let list = list.as_array().unwrap().iter();
-    list.map(|condition| condition["lastHeartbeatTime"].clone()).collect()
+    list.map(|condition| condition["lastHeartbeatTime"].clone())
+        .collect()
 }
 
 #[test]
@@ -73,7 +74,10 @@ fn heartbeats_are_computed() {
     world.stop("n1");
     world.after(7);
     assert_eq!(
-        world.find("leases", LEASES, "n1").unwrap().at(&["spec", "renewTime"]),
+        world
+            .find("leases", LEASES, "n1")
+            .unwrap()
+            .at(&["spec", "renewTime"]),
         Some(json!(renewed)),
         "the last one stays"
     );
@@ -87,7 +91,12 @@ fn others_times_stay() {
     list.as_array_mut().unwrap().push(
         json!({"type": "NetworkUnavailable", "status": "False", "lastHeartbeatTime": "2023-01-01T00:00:00Z", "message": "\"lastHeartbeatTime\":\"2023-01-01T00:00:00Z\",\"type\":\"Ready\""}),
     );
-    world.patch("nodes", "n1", Part::Status, json!({"status": {"conditions": list}}));
+    world.patch(
+        "nodes",
+        "n1",
+        Part::Status,
+        json!({"status": {"conditions": list}}),
+    );
     world.after(700);
     let now = seen(&world, "nodes", "").at(&["status", "conditions"]).unwrap();
     assert_eq!(now[4], list[4]);
@@ -109,7 +118,10 @@ fn a_reboot_shows() {
     assert_eq!(world.condition("nodes", "n1", "Ready").0, "True");
     assert_ne!(world.at("nodes", "n1", "/status/nodeInfo/bootID"), boot);
     let events = world.events("n1");
-    assert!(events.contains(&"Rebooted".to_owned()) && events.contains(&"NodeNotReady".to_owned()), "{events:?}");
+    assert!(
+        events.contains(&"Rebooted".to_owned()) && events.contains(&"NodeNotReady".to_owned()),
+        "{events:?}"
+    );
     // A pause is no reboot.
     let events = world.events("n1");
     let Some(Kubelet::Running { since }) = world.cluster.kubelets().get("n1").copied() else {

@@ -55,12 +55,7 @@ pub(super) struct Life<'a> {
 }
 
 impl<'a> Life<'a> {
-    pub(super) fn of(
-        pod: &'a Object,
-        spec: &PodSpec,
-        booted: DateTime<Utc>,
-        context: &Context<'_>,
-    ) -> Self {
+    pub(super) fn of(pod: &'a Object, spec: &PodSpec, booted: DateTime<Utc>, context: &Context<'_>) -> Self {
         let seed = context.seed.child(&pod.uid_text());
         let behaviour = context.behaviour;
         let always = !matches!(spec.restart_policy.as_str(), "Never" | "OnFailure");
@@ -81,7 +76,11 @@ impl<'a> Life<'a> {
     }
 
     fn restarts_after(&self, code: i32) -> bool {
-        if code == 0 { self.restarts.1 } else { self.restarts.0 }
+        if code == 0 {
+            self.restarts.1
+        } else {
+            self.restarts.0
+        }
     }
 
     fn time(&self) -> String {
@@ -270,7 +269,11 @@ pub(super) fn advance(
         }
     };
     let mut initialized = true;
-    for (container, status) in spec.init_containers.iter().zip(&mut status.init_container_statuses) {
+    for (container, status) in spec
+        .init_containers
+        .iter()
+        .zip(&mut status.init_container_statuses)
+    {
         let path = format!("spec.initContainers{{{}}}", container.name);
         let mut step = Step {
             store,
@@ -559,7 +562,9 @@ fn image_names(image: &str) -> (String, String) {
         .get(last..)
         .and_then(|name| name.find(':'))
         .map(|colon| last + colon);
-    let bare = colon.and_then(|colon| repository.get(..colon)).unwrap_or(&repository);
+    let bare = colon
+        .and_then(|colon| repository.get(..colon))
+        .unwrap_or(&repository);
     let tagged = if colon.is_some() || fixed.is_some() {
         full
     } else {
@@ -581,10 +586,7 @@ mod tests {
         assert_eq!(image_names("a/b:1").0, "docker.io/a/b:1");
         let (name, id) = image_names("registry.k8s.io/coredns/coredns:v1.12.1");
         assert_eq!(name, "registry.k8s.io/coredns/coredns:v1.12.1");
-        assert!(
-            id.starts_with("registry.k8s.io/coredns/coredns@sha256:"),
-            "{id}"
-        );
+        assert!(id.starts_with("registry.k8s.io/coredns/coredns@sha256:"), "{id}");
         assert_eq!(
             image_names("localhost:5000/x@sha256:ab").1,
             "localhost:5000/x@sha256:ab"

@@ -31,14 +31,32 @@ fn a_pod_starts_runs_and_is_ready() {
     assert_eq!(phase(&world, "a"), "Pending");
     world.after(1);
     assert_eq!(phase(&world, "a"), "Running");
-    for kind in ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"] {
-        assert_eq!(world.condition("pods", "a", kind), ("True".into(), "".into()), "{kind}");
+    for kind in [
+        "PodReadyToStartContainers",
+        "Initialized",
+        "Ready",
+        "ContainersReady",
+        "PodScheduled",
+    ] {
+        assert_eq!(
+            world.condition("pods", "a", kind),
+            ("True".into(), "".into()),
+            "{kind}"
+        );
     }
     assert_eq!(world.events("a"), ["Created", "Pulled", "Started"]);
     let container = world.at("pods", "a", "/status/containerStatuses/0");
     assert_eq!(container["image"], "docker.io/library/nginx:1.27");
-    assert!(container["containerID"].as_str().unwrap().starts_with("containerd://"));
-    assert_eq!((&container["ready"], &container["restartCount"]), (&json!(true), &json!(0)));
+    assert!(
+        container["containerID"]
+            .as_str()
+            .unwrap()
+            .starts_with("containerd://")
+    );
+    assert_eq!(
+        (&container["ready"], &container["restartCount"]),
+        (&json!(true), &json!(0))
+    );
     let ip = world.at("pods", "a", "/status/podIP");
     assert!(ip.as_str().unwrap().starts_with("10.244.0."), "{ip}");
     assert_eq!(world.at("pods", "a", "/status/qosClass"), "BestEffort");
@@ -69,7 +87,11 @@ fn init_containers_sidecars_and_the_hosts_network() {
     assert_eq!(phase(&world, "a"), "Running");
     assert_eq!(world.at("pods", "a", "/status/podIP"), "172.22.0.1");
     let of = |world: &World, index: usize| {
-        world.at("pods", "a", &format!("/status/initContainerStatuses/{index}/state"))
+        world.at(
+            "pods",
+            "a",
+            &format!("/status/initContainerStatuses/{index}/state"),
+        )
     };
     assert_eq!(of(&world, 0)["terminated"]["reason"], "Completed");
     assert!(of(&world, 1)["running"].is_object());
@@ -123,7 +145,11 @@ fn a_container_that_fails_again_and_again_backs_off() {
     world.after(10);
     assert!(state(&world, "a")["running"].is_object());
     assert_eq!(
-        world.at("pods", "a", "/status/containerStatuses/0/lastState/terminated/exitCode"),
+        world.at(
+            "pods",
+            "a",
+            "/status/containerStatuses/0/lastState/terminated/exitCode"
+        ),
         1
     );
     world.after(1);
@@ -133,7 +159,11 @@ fn a_container_that_fails_again_and_again_backs_off() {
             .unwrap()
             .starts_with("back-off 20s")
     );
-    assert!(world.events("a").contains(&"BackOff x2".to_owned()), "{:?}", world.events("a"));
+    assert!(
+        world.events("a").contains(&"BackOff x2".to_owned()),
+        "{:?}",
+        world.events("a")
+    );
 }
 
 #[test]
@@ -157,7 +187,10 @@ fn what_a_pod_lacks_holds_it_up() {
     );
     assert_eq!(world.settle().looks, 0, "it waits without looking");
     world.create("configmaps", json!({"metadata": {"name": "c"}}));
-    world.create("secrets", json!({"metadata": {"name": "s"}, "stringData": {"other": "1"}}));
+    world.create(
+        "secrets",
+        json!({"metadata": {"name": "s"}, "stringData": {"other": "1"}}),
+    );
     assert_eq!(phase(&world, "a"), "Running");
     assert_eq!(
         state(&world, "b")["waiting"]["message"],
@@ -196,7 +229,11 @@ fn readiness_gates_and_probes() {
 fn a_deleted_pod_stops_and_goes() {
     let mut world = World::with_node();
     world.pod("a", "n1", json!({}));
-    world.pod("held", "n1", json!({"metadata": {"finalizers": ["example.com/hold"]}}));
+    world.pod(
+        "held",
+        "n1",
+        json!({"metadata": {"finalizers": ["example.com/hold"]}}),
+    );
     world.after(5);
     world.delete("pods", "a");
     world.delete("pods", "held");
@@ -207,9 +244,21 @@ fn a_deleted_pod_stops_and_goes() {
     assert_eq!(phase(&world, "held"), "Succeeded");
     assert!(state(&world, "held")["terminated"].is_object());
     assert_eq!(world.after(100).looks, 0);
-    world.patch("pods", "held", Part::Main, json!({"metadata": {"finalizers": null}}));
+    world.patch(
+        "pods",
+        "held",
+        Part::Main,
+        json!({"metadata": {"finalizers": null}}),
+    );
     assert!(world.find("pods", "default", "held").is_none());
-    assert_eq!(world.events("a").iter().filter(|reason| **reason == "Killing").count(), 1);
+    assert_eq!(
+        world
+            .events("a")
+            .iter()
+            .filter(|reason| **reason == "Killing")
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -239,7 +288,11 @@ fn a_reboot_starts_containers_again() {
     world.after(10);
     world.start("n1");
     assert_eq!(
-        world.at("pods", "a", "/status/containerStatuses/0/lastState/terminated/exitCode"),
+        world.at(
+            "pods",
+            "a",
+            "/status/containerStatuses/0/lastState/terminated/exitCode"
+        ),
         255
     );
     assert_eq!(world.condition("pods", "a", "Ready").0, "False");
@@ -249,7 +302,10 @@ fn a_reboot_starts_containers_again() {
         world.at("pods", "a", "/status/containerStatuses/0/restartCount"),
         1
     );
-    assert_eq!((world.get("pods", "a").uid, world.at("pods", "a", "/status/podIP")), (uid, ip));
+    assert_eq!(
+        (world.get("pods", "a").uid, world.at("pods", "a", "/status/podIP")),
+        (uid, ip)
+    );
     assert_eq!(world.settle().looks, 0);
 }
 
