@@ -1,6 +1,7 @@
 //! The controllers of a cluster, one file (or folder) each, and what they share.
 
 pub(crate) mod conditions;
+pub mod endpoint_slices;
 pub mod endpoints;
 pub mod events;
 pub(crate) mod kinds;
@@ -25,4 +26,5 @@ pub static ALL: &[&dyn Controller] = &[
     &kubelet_node::KubeletNode,
     &node_ipam::NodeIpam,
     &endpoints::EndpointObjects,
+    &endpoint_slices::EndpointSlices,
 ];
