@@ -49,9 +49,9 @@ pub(super) struct Endpoint {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) node_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    zone: Option<String>,
+    pub(super) zone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    hints: Option<Value>,
+    pub(super) hints: Option<Value>,
 }
 
 impl Endpoint {

@@ -1,6 +1,8 @@
 //! The controllers of a cluster, one file (or folder) each, and what they share.
 
+pub mod bootstrap_tokens;
 pub(crate) mod conditions;
+pub mod endpoint_mirrors;
 pub mod endpoint_slices;
 pub mod endpoints;
 pub mod events;
@@ -10,6 +12,8 @@ pub mod kubelet_node;
 pub mod node_ipam;
 pub mod pods;
 pub mod replica_set;
+pub mod root_ca;
+pub mod service_accounts;
 mod service_pods;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -27,4 +31,10 @@ pub static ALL: &[&dyn Controller] = &[
     &node_ipam::NodeIpam,
     &endpoints::EndpointObjects,
     &endpoint_slices::EndpointSlices,
+    &endpoint_mirrors::EndpointMirrors,
+    &service_accounts::ServiceAccounts,
+    &service_accounts::ServiceAccountTokens,
+    &root_ca::RootCa,
+    &bootstrap_tokens::TokenCleaner,
+    &bootstrap_tokens::BootstrapSigner,
 ];
