@@ -2,10 +2,12 @@
 
 pub mod bootstrap_tokens;
 pub(crate) mod conditions;
+pub mod disruption;
 pub mod endpoint_mirrors;
 pub mod endpoint_slices;
 pub mod endpoints;
 pub mod events;
+pub mod eviction;
 pub(crate) mod kinds;
 pub mod kubelet;
 pub mod kubelet_node;
@@ -37,4 +39,6 @@ pub static ALL: &[&dyn Controller] = &[
     &root_ca::RootCa,
     &bootstrap_tokens::TokenCleaner,
     &bootstrap_tokens::BootstrapSigner,
+    &disruption::Budgets,
+    &disruption::StaleDisruptions,
 ];
