@@ -305,8 +305,11 @@ mod tests {
         world.after(5);
         assert_eq!(status(&world), json!([4, 5, 2, 3]));
         // Nothing tells the scale of a job.
+        let job = json!({"metadata": {"name": "j"}, "spec": {"suspend": true, "template": {
+            "spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}}}});
+        let job = world.create("jobs", job).uid_text();
         let owner =
-            json!([{"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u", "controller": true}]);
+            json!([{"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": job, "controller": true}]);
         world.pod("worker", "n1", json!({"metadata": {"ownerReferences": owner}}));
         let failed = ("False".to_owned(), SYNC_FAILED.to_owned());
         assert_eq!(

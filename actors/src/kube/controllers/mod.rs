@@ -8,9 +8,11 @@ pub mod endpoint_slices;
 pub mod endpoints;
 pub mod events;
 pub mod eviction;
+pub mod garbage;
 pub(crate) mod kinds;
 pub mod kubelet;
 pub mod kubelet_node;
+pub mod namespaces;
 pub mod node_ipam;
 pub mod pods;
 pub mod replica_set;
@@ -41,4 +43,6 @@ pub static ALL: &[&dyn Controller] = &[
     &bootstrap_tokens::BootstrapSigner,
     &disruption::Budgets,
     &disruption::StaleDisruptions,
+    &garbage::Garbage,
+    &namespaces::Namespaces,
 ];
