@@ -1,13 +1,24 @@
 //! The controllers of a cluster, one file (or folder) each, and what they share.
 
+pub mod bootstrap_tokens;
 pub(crate) mod conditions;
+pub mod disruption;
+pub mod endpoint_mirrors;
+pub mod endpoint_slices;
+pub mod endpoints;
 pub mod events;
+pub mod eviction;
+pub mod garbage;
 pub(crate) mod kinds;
 pub mod kubelet;
 pub mod kubelet_node;
+pub mod namespaces;
 pub mod node_ipam;
 pub mod pods;
 pub mod replica_set;
+pub mod root_ca;
+pub mod service_accounts;
+mod service_pods;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod workload;
@@ -22,4 +33,16 @@ pub static ALL: &[&dyn Controller] = &[
     &kubelet::Pods,
     &kubelet_node::KubeletNode,
     &node_ipam::NodeIpam,
+    &endpoints::EndpointObjects,
+    &endpoint_slices::EndpointSlices,
+    &endpoint_mirrors::EndpointMirrors,
+    &service_accounts::ServiceAccounts,
+    &service_accounts::ServiceAccountTokens,
+    &root_ca::RootCa,
+    &bootstrap_tokens::TokenCleaner,
+    &bootstrap_tokens::BootstrapSigner,
+    &disruption::Budgets,
+    &disruption::StaleDisruptions,
+    &garbage::Garbage,
+    &namespaces::Namespaces,
 ];

@@ -120,14 +120,6 @@ impl World {
 
     /// Whether the write went as it had to: refused with one of the codes, or not if there are none. Gives the object's JSON.
     pub(super) fn judge(&self, slot: Slot, done: Done, codes: &[u16], what: &str) -> Option<Value> {
-        eprintln!(
-            "STAT {what} {} {}",
-            KINDS[slot.kind].1,
-            match &done {
-                Err(s) => s.code.to_string(),
-                Ok(d) => format!("ok gone={} created={}", d.1, d.2),
-            }
-        );
         match done {
             Err(status) => {
                 assert!(
