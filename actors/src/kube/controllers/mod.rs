@@ -1,6 +1,7 @@
 //! The controllers of a cluster, one file (or folder) each, and what they share.
 
 pub(crate) mod conditions;
+pub mod deployment;
 pub mod events;
 pub(crate) mod kinds;
 pub mod kubelet;
@@ -17,6 +18,7 @@ use super::controller::Controller;
 /// All controllers, in the order in which they are shown a change.
 pub static ALL: &[&dyn Controller] = &[
     &events::Expiry,
+    &deployment::Deployments,
     &replica_set::ReplicaSets,
     &replica_set::ReplicationControllers,
     &kubelet::Pods,
