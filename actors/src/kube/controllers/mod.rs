@@ -7,8 +7,10 @@ pub(crate) mod kinds;
 pub mod kubelet;
 pub mod kubelet_node;
 pub mod node_ipam;
+pub(crate) mod placement;
 pub mod pods;
 pub mod replica_set;
+pub mod scheduler;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod workload;
@@ -21,6 +23,7 @@ pub static ALL: &[&dyn Controller] = &[
     &deployment::Deployments,
     &replica_set::ReplicaSets,
     &replica_set::ReplicationControllers,
+    &scheduler::Scheduler,
     &kubelet::Pods,
     &kubelet_node::KubeletNode,
     &node_ipam::NodeIpam,

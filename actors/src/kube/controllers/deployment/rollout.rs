@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::events::EventType;
 use super::super::kinds::KINDS;
-use super::super::pods::Pod;
+use super::super::pods::{self, Pod};
 use super::super::workload::{self, Reporter, owner_reference, template_map, tree};
 use super::sets::{Set, selector_with};
 use super::{
@@ -290,7 +290,7 @@ impl<'a> Rollout<'a> {
     fn create_new(&mut self, revision: i64) -> Result<(), Status> {
         let collisions = self.status.collision_count.unwrap_or(0);
         let mut template = self.spec.template.clone();
-        let hash = workload::hash(&super::sets::normal(template.clone()), collisions);
+        let hash = workload::hash(&pods::normal(template.clone()), collisions);
         template_map(&mut template, "labels").insert(HASH_LABEL.to_owned(), hash.as_str().into());
         let labels = template["metadata"]["labels"].clone();
         let mut annotations = StringMap::new();
