@@ -1,6 +1,7 @@
 //! The controllers of a cluster, one file (or folder) each, and what they share.
 
 pub(crate) mod conditions;
+pub mod daemon_set;
 pub mod deployment;
 pub mod events;
 pub(crate) mod kinds;
@@ -10,6 +11,7 @@ pub mod node_ipam;
 pub(crate) mod placement;
 pub mod pods;
 pub mod replica_set;
+pub(crate) mod revisions;
 pub mod scheduler;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -23,6 +25,7 @@ pub static ALL: &[&dyn Controller] = &[
     &deployment::Deployments,
     &replica_set::ReplicaSets,
     &replica_set::ReplicationControllers,
+    &daemon_set::DaemonSets,
     &scheduler::Scheduler,
     &kubelet::Pods,
     &kubelet_node::KubeletNode,
