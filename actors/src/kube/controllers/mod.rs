@@ -13,6 +13,7 @@ pub mod pods;
 pub mod replica_set;
 pub(crate) mod revisions;
 pub mod scheduler;
+pub mod stateful_set;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod workload;
@@ -26,6 +27,7 @@ pub static ALL: &[&dyn Controller] = &[
     &replica_set::ReplicaSets,
     &replica_set::ReplicationControllers,
     &daemon_set::DaemonSets,
+    &stateful_set::StatefulSets,
     &scheduler::Scheduler,
     &kubelet::Pods,
     &kubelet_node::KubeletNode,
