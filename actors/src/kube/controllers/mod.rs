@@ -5,6 +5,7 @@ pub mod daemon_set;
 pub mod deployment;
 pub mod events;
 pub(crate) mod kinds;
+pub mod job;
 pub mod kubelet;
 pub mod kubelet_node;
 pub mod node_ipam;
@@ -28,6 +29,7 @@ pub static ALL: &[&dyn Controller] = &[
     &replica_set::ReplicationControllers,
     &daemon_set::DaemonSets,
     &stateful_set::StatefulSets,
+    &job::Jobs,
     &scheduler::Scheduler,
     &kubelet::Pods,
     &kubelet_node::KubeletNode,
