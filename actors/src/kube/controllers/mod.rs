@@ -1,6 +1,7 @@
 //! The controllers of a cluster, one file (or folder) each, and what they share.
 
 pub(crate) mod conditions;
+pub mod cron_job;
 pub mod daemon_set;
 pub mod deployment;
 pub mod events;
@@ -29,6 +30,7 @@ pub static ALL: &[&dyn Controller] = &[
     &replica_set::ReplicationControllers,
     &daemon_set::DaemonSets,
     &stateful_set::StatefulSets,
+    &cron_job::CronJobs,
     &job::Jobs,
     &scheduler::Scheduler,
     &kubelet::Pods,

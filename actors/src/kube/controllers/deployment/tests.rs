@@ -334,3 +334,41 @@ fn replica_sets_without_an_owner_are_taken_in() {
     );
     assert_eq!(sizes(&world), [1]);
 }
+
+#[test]
+fn pods_of_a_deployment_are_scheduled_apart() {
+    let mut world = World::new();
+    for number in 1..=3 {
+        let name = format!("n{number}");
+        world.boot(&name, number);
+        world.after(2);
+        world.patch("nodes", &name, Part::Main, json!({"spec": {"taints": null}}));
+    }
+    let mut unbound = template("nginx:1");
+    unbound["spec"].as_object_mut().unwrap().remove("nodeName");
+    let mut body = deployment(3, json!({}));
+    body["spec"]["template"] = unbound;
+    world.create("deployments", body);
+    world.after(3);
+    assert_eq!(world.numbers("deployments", "web", COUNTS), [3, 3, 3, 3, 0]);
+    for name in ["n1", "n2", "n3"] {
+        assert_eq!(world.cluster.store.count_pods_on(name), 1, "{name}");
+    }
+    // As `kubectl drain`.
+    world.patch(
+        "nodes",
+        "n1",
+        Part::Main,
+        json!({"spec": {"unschedulable": true}}),
+    );
+    let on_it: Vec<String> = world
+        .cluster
+        .store
+        .pods_on("n1")
+        .map(|pod| pod.name().to_owned())
+        .collect();
+    world.delete("pods", &on_it[0]);
+    world.after(5);
+    assert_eq!(world.cluster.store.count_pods_on("n1"), 0);
+    assert_eq!(world.numbers("deployments", "web", COUNTS), [3, 3, 3, 3, 0]);
+}
