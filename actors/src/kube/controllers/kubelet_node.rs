@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::conditions::{self, Condition};
 use super::events::{self, EventType, Happening};
 use super::kinds::{KINDS, about};
-use crate::kube::controller::{Context, Controller, Kubelet, Key, later, until};
+use crate::kube::controller::{Context, Controller, Key, Kubelet, later, until};
 use crate::kube::node::{self, CONDITIONS, LEASES, NOT_READY};
 use crate::kube::object::{Object, Second};
 use crate::kube::status::Status;
