@@ -6,8 +6,12 @@ pub(crate) mod kinds;
 pub mod kubelet;
 pub mod kubelet_node;
 pub mod node_ipam;
+pub mod node_lifecycle;
+pub mod pod_gc;
 pub mod pods;
 pub mod replica_set;
+pub mod taint_eviction;
+pub mod taints;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod workload;
@@ -22,4 +26,7 @@ pub static ALL: &[&dyn Controller] = &[
     &kubelet::Pods,
     &kubelet_node::KubeletNode,
     &node_ipam::NodeIpam,
+    &node_lifecycle::NodeLifecycle,
+    &taint_eviction::TaintEviction,
+    &pod_gc::PodGc,
 ];
