@@ -8,6 +8,7 @@ pub mod kubelet_node;
 pub mod node_ipam;
 pub mod node_lifecycle;
 pub mod pod_gc;
+pub mod pod_log;
 pub mod pods;
 pub mod replica_set;
 pub mod taint_eviction;
