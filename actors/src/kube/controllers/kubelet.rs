@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use super::conditions;
 use super::events::{self, EventType, Happening, ObjectReference};
 use super::kinds::{KINDS, about};
+use super::kubelet_node;
 use super::node_ipam;
 use crate::kube::controller::{Context, Controller, Key, Kubelet, later, until};
 use crate::kube::object::{Object, Second};
@@ -155,7 +156,11 @@ fn run(
     let fresh = status.start_time.is_none();
     containers::prepare(spec, &mut status);
     containers::boot(&life, &mut status);
-    let due = later(time_of(start).max(since), life.start_takes);
+    let mut due = later(time_of(start).max(since), life.start_takes);
+    if !spec.host_network {
+        // A network for the pod comes with the readiness of the node.
+        due = due.max(kubelet_node::ready_at(&spec.node_name, since, context));
+    }
     let deadline = spec
         .active_deadline_seconds
         .and_then(|seconds| u64::try_from(seconds).ok())

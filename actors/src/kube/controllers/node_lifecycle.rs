@@ -1,7 +1,7 @@
 //! Nodes whose kubelet is silent: conditions, taints, pods that are not ready any more (kubernetes:
 //! `pkg/controller/nodelifecycle/node_lifecycle_controller.go`).
 //!
-//! A key with a name is a node: its health and its `NoSchedule` taints. The key without one is all nodes together: their `NoExecute` taints
+//! A key is a node: its health and its `NoSchedule` taints. One more stands for all nodes together: their `NoExecute` taints
 //! come one by one, and depend on how many nodes of a zone are lost.
 
 mod zones;
@@ -81,9 +81,12 @@ fn ready_of(node: &Object) -> Option<Reported> {
         .find(|condition| condition.kind == "Ready")
 }
 
+/// Stands for all nodes; comes after every name, so that many nodes that change at once are looked at first.
+const ALL_NODES: &str = "~";
+
 /// The key of all nodes.
 fn everything() -> Key {
-    Key::new(None, "")
+    Key::new(None, ALL_NODES)
 }
 
 impl Controller for NodeLifecycle {
@@ -129,7 +132,7 @@ impl Controller for NodeLifecycle {
         key: &Key,
         context: &Context<'_>,
     ) -> Result<Option<Duration>, Status> {
-        if key.name.is_empty() {
+        if &*key.name == ALL_NODES {
             return zones::taint(store, context);
         }
         let Some(node) = store.find(&KINDS.nodes, None, &key.name).cloned() else {

@@ -42,6 +42,16 @@ pub(crate) fn kind(plural: &str) -> &'static Arc<Resource> {
 impl World {
     /// A cluster with the namespaces of a new one; pods start after 2 s, stop after 1 s, run for 5 s.
     pub(crate) fn new() -> Self {
+        Self::behaving(|_| ())
+    }
+
+    /// The same, but it behaves otherwise.
+    pub(crate) fn behaving(change: impl FnOnce(&mut Behaviour)) -> Self {
+        let mut behaviour = Behaviour {
+            node_ready: Latency::millis(1000),
+            ..Behaviour::default()
+        };
+        change(&mut behaviour);
         let settings = Settings {
             seed: Seed::root(11),
             limits: Limits::default(),
@@ -49,10 +59,6 @@ impl World {
         };
         let mut store = Store::new(settings, Arc::default());
         bootstrap::create(&mut store, start()).unwrap();
-        let behaviour = Behaviour {
-            node_ready: Latency::millis(1000),
-            ..Behaviour::default()
-        };
         let cluster = Cluster::new(store, Arc::new(behaviour), "-----CA-----".into(), Seed::root(12));
         let mut world = Self {
             cluster,

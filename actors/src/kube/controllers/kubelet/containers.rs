@@ -13,6 +13,8 @@ use crate::kube::store::Store;
 
 /// Code of a process that SIGTERM ended.
 const TERMINATED: i32 = 143;
+/// Code of a process of which nobody saw the end.
+const LOST: i32 = 255;
 
 const CREATING: &str = "ContainerCreating";
 const INITIALIZING: &str = "PodInitializing";
@@ -28,6 +30,10 @@ pub(super) fn prepare(spec: &PodSpec, status: &mut PodStatus) {
     for (containers, statuses) in [
         (&spec.containers, &mut status.container_statuses),
         (&spec.init_containers, &mut status.init_container_statuses),
+        (
+            &spec.ephemeral_containers,
+            &mut status.ephemeral_container_statuses,
+        ),
     ] {
         let mut old = std::mem::take(statuses);
         for container in containers {
@@ -46,22 +52,36 @@ pub(super) fn prepare(spec: &PodSpec, status: &mut PodStatus) {
     }
 }
 
-/// Stops what ran before the machine was started.
+/// Stops what ran before the machine was started. What is not started again has failed.
 pub(super) fn boot(life: &Life<'_>, status: &mut PodStatus) {
+    let again = life.restarts_after(LOST);
+    let lists = [
+        (&mut status.init_container_statuses, true),
+        (&mut status.container_statuses, again),
+        (&mut status.ephemeral_container_statuses, false),
+    ];
     let booted = Second::of(life.booted);
-    for container in all_mut(status) {
+    for (container, again) in lists
+        .into_iter()
+        .flat_map(|(list, again)| list.iter_mut().map(move |container| (container, again)))
+    {
         let Some(running) = &container.state.running else {
             continue;
         };
         if Second::parse(&running.started_at).is_none_or(|started| started < booted) {
-            container.last_state = State::terminated(Terminated {
-                exit_code: 255,
+            let ended = State::terminated(Terminated {
+                exit_code: LOST,
                 reason: "Unknown".to_owned(),
                 started_at: running.started_at.clone(),
                 finished_at: booted.text(),
                 container_id: container.container_id.clone(),
             });
-            container.state = State::waiting(CREATING, "");
+            if again {
+                container.last_state = ended;
+                container.state = State::waiting(CREATING, "");
+            } else {
+                container.state = ended;
+            }
             container.ready = false;
             container.started = false;
         }
@@ -73,6 +93,7 @@ fn all_mut(status: &mut PodStatus) -> impl Iterator<Item = &mut ContainerStatus>
         .init_container_statuses
         .iter_mut()
         .chain(&mut status.container_statuses)
+        .chain(&mut status.ephemeral_container_statuses)
 }
 
 fn all(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
@@ -80,6 +101,7 @@ fn all(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
         .init_container_statuses
         .iter()
         .chain(&status.container_statuses)
+        .chain(&status.ephemeral_container_statuses)
 }
 
 fn has_started(container: &ContainerStatus) -> bool {
@@ -110,6 +132,12 @@ pub(super) fn running(status: &PodStatus) -> Vec<(String, String)> {
         .iter()
         .filter_map(path("initContainers"))
         .chain(status.container_statuses.iter().filter_map(path("containers")))
+        .chain(
+            status
+                .ephemeral_container_statuses
+                .iter()
+                .filter_map(path("ephemeralContainers")),
+        )
         .collect()
 }
 
@@ -219,9 +247,21 @@ pub(super) fn advance(
             };
             earliest(step.main(status));
         }
+        let ephemeral = spec.ephemeral_containers.iter();
+        for (container, status) in ephemeral.zip(&mut status.ephemeral_container_statuses) {
+            let path = format!("spec.ephemeralContainers{{{}}}", container.name);
+            let mut step = Step {
+                store,
+                life,
+                container,
+                path: &path,
+                notes,
+            };
+            step.ephemeral(status);
+        }
         if matches!(phase(spec, status), "Succeeded" | "Failed") {
-            let sidecars = status.init_container_statuses.iter_mut();
-            sidecars.for_each(|status| end(status, 0, life.now));
+            // Those beside the main ones end with them.
+            all_mut(status).for_each(|status| end(status, 0, life.now));
             return None;
         }
     }

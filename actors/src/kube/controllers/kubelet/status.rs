@@ -52,6 +52,7 @@ pub(super) fn write(body: &mut Map<String, Value>, spec: &PodSpec, status: &PodS
     for (key, list) in [
         ("containerStatuses", &status.container_statuses),
         ("initContainerStatuses", &status.init_container_statuses),
+        ("ephemeralContainerStatuses", &status.ephemeral_container_statuses),
     ] {
         if !list.is_empty() {
             body.insert(

@@ -142,6 +142,13 @@ impl Step<'_> {
         self.probe(status)
     }
 
+    /// Runs until the pod ends, and is never ready.
+    pub(super) fn ephemeral(&mut self, status: &mut ContainerStatus) {
+        if status.state.waiting.is_some() {
+            self.start(status);
+        }
+    }
+
     pub(super) fn main(&mut self, status: &mut ContainerStatus) -> Option<DateTime<Utc>> {
         let now = self.life.now;
         if let Some(waiting) = &status.state.waiting {

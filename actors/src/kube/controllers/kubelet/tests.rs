@@ -1,9 +1,13 @@
 //! Pods on a node whose kubelet runs.
 
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::kube::controllers::testing::World;
+use crate::kube::controllers::testing::{World, kind};
 use crate::kube::store::Part;
+use crate::timing::Latency;
 
 fn phase(world: &World, pod: &str) -> Value {
     world.at("pods", pod, "/status/phase")
@@ -421,4 +425,132 @@ fn mounts_and_resources_are_told() {
         of(&world, "allocatedResources"),
         json!({"cpu": "10m", "memory": "1Gi"})
     );
+}
+
+#[test]
+fn a_pod_that_is_not_started_again_fails_with_its_machine() {
+    let mut world = World::with_node();
+    let runs = json!({"metadata": {"annotations": {"metalsim.io/run-duration": "1h"}}, "spec": {"restartPolicy": "Never"}});
+    world.pod("a", "n1", runs);
+    world.after(5);
+    world.stop("n1");
+    world.after(10);
+    world.start("n1");
+    world.after(5);
+    assert_eq!(phase(&world, "a"), "Failed");
+    assert_eq!(state(&world, "a")["terminated"]["exitCode"], 255);
+}
+
+#[test]
+fn containers_to_look_inside() {
+    let mut world = World::with_node();
+    world.pod("a", "n1", json!({}));
+    world.after(5);
+    let debugger = json!([{"name": "debugger", "image": "busybox:1", "targetContainerName": "app"}]);
+    world.patch(
+        "pods",
+        "a",
+        Part::EphemeralContainers,
+        json!({"spec": {"ephemeralContainers": debugger}}),
+    );
+    let debugger = world.at("pods", "a", "/status/ephemeralContainerStatuses/0");
+    assert!(debugger["state"]["running"].is_object(), "{debugger}");
+    assert_eq!(world.condition("pods", "a", "Ready").0, "True");
+    assert!(world.message("a", "Started").contains("container"));
+    world.delete("pods", "a");
+    world.after(2);
+    assert!(world.find("pods", "default", "a").is_none());
+}
+
+#[test]
+fn a_pod_waits_for_the_network_of_its_node() {
+    let mut world = World::behaving(|behaviour| behaviour.node_ready = Latency::millis(30_000));
+    world.boot("n2", 2);
+    world.pod("a", "n2", json!({}));
+    world.pod("host", "n2", json!({"spec": {"hostNetwork": true}}));
+    world.after(29);
+    assert_eq!(
+        (phase(&world, "a"), phase(&world, "host")),
+        (json!("Pending"), json!("Running"))
+    );
+    world.after(1);
+    assert_eq!(phase(&world, "a"), "Running");
+}
+
+/// What may befall a cluster.
+#[derive(Clone, Debug)]
+enum Deed {
+    Pod(u8, u8),
+    Delete(u8),
+    Force(u8),
+    Stop(u8),
+    Start(u8),
+    Wait(u16),
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        3 => (0_u8..6, 1_u8..4).prop_map(|(pod, node)| Deed::Pod(pod, node)),
+        1 => (0_u8..6).prop_map(Deed::Delete),
+        1 => (0_u8..6).prop_map(Deed::Force),
+        2 => (1_u8..4).prop_map(Deed::Stop),
+        2 => (1_u8..4).prop_map(Deed::Start),
+        4 => (1_u16..400).prop_map(Deed::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_all_is_well_in_the_end(deeds in proptest::collection::vec(deed(), 1..25)) {
+        let mut world = World::new();
+        for number in 1..4 {
+            world.boot(&format!("n{number}"), number);
+        }
+        world.after(3);
+        let mut runs = BTreeSet::from([1, 2, 3]);
+        for deed in deeds {
+            match deed {
+                Deed::Pod(pod, node) => {
+                    let name = format!("p{pod}");
+                    if world.find("pods", "default", &name).is_none() {
+                        world.pod(&name, &format!("n{node}"), json!({}));
+                    }
+                }
+                Deed::Delete(pod) if world.find("pods", "default", &format!("p{pod}")).is_some() => {
+                    world.delete("pods", &format!("p{pod}"));
+                }
+                Deed::Force(pod) if world.find("pods", "default", &format!("p{pod}")).is_some() => {
+                    world.delete_now("pods", &format!("p{pod}"));
+                }
+                Deed::Stop(node) if runs.remove(&node) => world.stop(&format!("n{node}")),
+                Deed::Start(node) if runs.insert(node) => world.start(&format!("n{node}")),
+                Deed::Wait(seconds) => {
+                    world.after(i64::from(seconds));
+                }
+                _ => {}
+            }
+        }
+        for node in 1..4 {
+            if runs.insert(node) {
+                world.start(&format!("n{node}"));
+            }
+        }
+        world.after(60);
+        let mut addresses = BTreeSet::new();
+        for pod in world.cluster.store.all(kind("pods"), None) {
+            prop_assert!(!pod.is_terminating());
+            prop_assert_eq!(world.at("pods", pod.name(), "/status/phase"), "Running");
+            prop_assert_eq!(world.condition("pods", pod.name(), "Ready").0, "True");
+            prop_assert!(addresses.insert(world.at("pods", pod.name(), "/status/podIP").to_string()));
+        }
+        for node in 1..4 {
+            let name = format!("n{node}");
+            prop_assert_eq!(world.condition("nodes", &name, "Ready").0, "True");
+            prop_assert_eq!(world.at("nodes", &name, "/spec/taints"), Value::Null);
+        }
+        world.after(4000);
+        prop_assert_eq!(world.settle().next, None, "nothing is left to do");
+    }
 }

@@ -12,6 +12,7 @@ pub(super) struct PodSpec {
     pub(super) active_deadline_seconds: Option<i64>,
     pub(super) containers: Vec<Container>,
     pub(super) init_containers: Vec<Container>,
+    pub(super) ephemeral_containers: Vec<Container>,
     pub(super) volumes: Vec<Value>,
     pub(super) readiness_gates: Vec<ReadinessGate>,
 }
@@ -85,6 +86,7 @@ pub(super) struct PodStatus {
     pub(super) conditions: Vec<Value>,
     pub(super) container_statuses: Vec<ContainerStatus>,
     pub(super) init_container_statuses: Vec<ContainerStatus>,
+    pub(super) ephemeral_container_statuses: Vec<ContainerStatus>,
 }
 
 impl PodStatus {
