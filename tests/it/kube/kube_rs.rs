@@ -45,17 +45,10 @@ async fn server_side_apply_creates_shares_conflicts_and_forces() {
 
     let made = maps.patch("shared", &one, &apply(&[("a", "1")])).await.unwrap();
     let again = maps.patch("shared", &one, &apply(&[("a", "1")])).await.unwrap();
-    assert_eq!(
-        made.resource_version(),
-        again.resource_version(),
-        "nothing changed"
-    );
+    assert_eq!(made.resource_version(), again.resource_version(), "nothing changed");
     // Another field is no conflict; the same one is.
     maps.patch("shared", &two, &apply(&[("b", "2")])).await.unwrap();
-    let status = refused(
-        maps.patch("shared", &two, &apply(&[("a", "2"), ("b", "2")]))
-            .await,
-    );
+    let status = refused(maps.patch("shared", &two, &apply(&[("a", "2"), ("b", "2")])).await);
     assert_eq!((status.code, status.reason.as_str()), (409, "Conflict"));
     let causes = status.details.unwrap().causes;
     assert_eq!(causes.len(), 1);
@@ -94,28 +87,18 @@ async fn the_other_patches_and_dry_runs() {
     let made = maps.create(&post, &config_map("a", &[("x", "1")])).await.unwrap();
     let none = PatchParams::default();
     let merged = maps
-        .patch(
-            "a",
-            &none,
-            &Patch::<ConfigMap>::Merge(config_map("a", &[("y", "2")])),
-        )
+        .patch("a", &none, &Patch::<ConfigMap>::Merge(config_map("a", &[("y", "2")])))
         .await
         .unwrap();
     assert_eq!(merged.data.unwrap().len(), 2);
     let strategic = json!({"data": {"y": null}});
-    let patched = maps
-        .patch("a", &none, &Patch::Strategic(strategic))
-        .await
-        .unwrap();
+    let patched = maps.patch("a", &none, &Patch::Strategic(strategic)).await.unwrap();
     assert_eq!(patched.data.unwrap().len(), 1);
     let dry = PatchParams {
         dry_run: true,
         ..PatchParams::default()
     };
-    let shown = maps
-        .patch("a", &dry, &Patch::Merge(json!({"data": {"z": "3"}})))
-        .await
-        .unwrap();
+    let shown = maps.patch("a", &dry, &Patch::Merge(json!({"data": {"z": "3"}}))).await.unwrap();
     assert_eq!(shown.data.unwrap().len(), 2);
     let kept = maps.get("a").await.unwrap();
     assert_eq!(kept.data.unwrap().len(), 1);
@@ -131,12 +114,9 @@ async fn the_other_patches_and_dry_runs() {
         resource_version: None,
     });
     assert_eq!(refused(maps.delete("a", &wrong).await).code, 409);
-    maps.delete_collection(
-        &DeleteParams::default(),
-        &ListParams::default().fields("metadata.name=a"),
-    )
-    .await
-    .unwrap();
+    maps.delete_collection(&DeleteParams::default(), &ListParams::default().fields("metadata.name=a"))
+        .await
+        .unwrap();
     assert!(maps.get_opt("a").await.unwrap().is_none());
 }
 
@@ -191,9 +171,7 @@ async fn finalizers_hold_an_object_until_the_cleanup_is_done() {
     const NAME: &str = "test.metalsim.example/hold";
     let running = Running::start(&Plan::default());
     let maps: Api<ConfigMap> = Api::namespaced(running.kube(running.address()), "default");
-    maps.create(&PostParams::default(), &config_map("held", &[]))
-        .await
-        .unwrap();
+    maps.create(&PostParams::default(), &config_map("held", &[])).await.unwrap();
     let mut seen = Vec::new();
     for round in 0..3 {
         let object = Arc::new(maps.get("held").await.unwrap());
@@ -240,10 +218,7 @@ async fn a_recorder_publishes_events_and_counts_repeated_ones() {
     recorder.publish(&event, &about).await.unwrap();
     let events: Api<k8s_openapi::api::events::v1::Event> = Api::namespaced(client.clone(), "default");
     let found = events.list(&ListParams::default()).await.unwrap();
-    let found: Vec<_> = found
-        .iter()
-        .filter(|event| event.reason.as_deref() == Some("Tested"))
-        .collect();
+    let found: Vec<_> = found.iter().filter(|event| event.reason.as_deref() == Some("Tested")).collect();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].note.as_deref(), Some("all is well"));
     assert_eq!(found[0].series.as_ref().map(|series| series.count), Some(2));
@@ -260,10 +235,7 @@ async fn namespaces_and_pods_go_and_come() {
     let client = running.kube(running.address());
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": "brief"}})).unwrap();
-    let made = namespaces
-        .create(&PostParams::default(), &namespace)
-        .await
-        .unwrap();
+    let made = namespaces.create(&PostParams::default(), &namespace).await.unwrap();
     let pods: Api<Pod> = Api::namespaced(client, "brief");
     let pod: Pod = serde_json::from_value(json!({
         "metadata": {"generateName": "p-"},
@@ -273,15 +245,9 @@ async fn namespaces_and_pods_go_and_come() {
     let pod = pods.create(&PostParams::default(), &pod).await.unwrap();
     assert!(pod.name_any().starts_with("p-"));
     assert_eq!(pod.spec.unwrap().restart_policy.as_deref(), Some("Always"));
-    namespaces
-        .delete("brief", &DeleteParams::default())
-        .await
-        .unwrap();
+    namespaces.delete("brief", &DeleteParams::default()).await.unwrap();
     let uid = made.uid().unwrap();
     let gone = await_condition(namespaces, "brief", conditions::is_deleted(&uid));
-    tokio::time::timeout(PATIENCE, gone)
-        .await
-        .expect("still there")
-        .unwrap();
+    tokio::time::timeout(PATIENCE, gone).await.expect("still there").unwrap();
     assert!(pods.list(&ListParams::default()).await.unwrap().items.is_empty());
 }

@@ -417,8 +417,7 @@ impl Store {
             created: existing.created,
             deletion: existing.deletion,
         };
-        if !matches!(part, Part::Status | Part::Binding) && counts_as_generation(resource, existing, &object)
-        {
+        if !matches!(part, Part::Status | Part::Binding) && counts_as_generation(resource, existing, &object) {
             object.generation = object.generation.saturating_add(1);
         }
         let managed = self.managed_after_update(target, existing, &object, &draft, part, options, applied);

@@ -120,14 +120,7 @@ impl World {
 
     /// Whether the write went as it had to: refused with one of the codes, or not if there are none. Gives the object's JSON.
     fn judge(&self, slot: Slot, done: Done, codes: &[u16], what: &str) -> Option<Value> {
-        eprintln!(
-            "STAT {what} {} {}",
-            KINDS[slot.kind].1,
-            match &done {
-                Err(s) => s.code.to_string(),
-                Ok(d) => format!("ok gone={} created={}", d.1, d.2),
-            }
-        );
+        eprintln!("STAT {what} {} {}", KINDS[slot.kind].1, match &done { Err(s) => s.code.to_string(), Ok(d) => format!("ok gone={} created={}", d.1, d.2)});
         match done {
             Err(status) => {
                 assert!(
@@ -165,7 +158,9 @@ impl World {
     fn refused_creation(&self, slot: Slot) -> Vec<u16> {
         let mut codes = Vec::new();
         if self.kinds[slot.kind].namespaced {
-            let namespace = self.state().get(&(self.kinds[9].id, Arc::from(slot.namespace())));
+            let namespace = self
+                .state()
+                .get(&(self.kinds[9].id, Arc::from(slot.namespace())));
             match namespace {
                 None => codes.push(404),
                 Some(namespace) if is_terminating(namespace) => codes.push(403),
@@ -228,13 +223,7 @@ impl World {
                 fields,
                 value,
                 rehearse,
-            } => self.apply(
-                self.place(at),
-                MANAGERS[manager],
-                force,
-                (fields, value),
-                rehearse,
-            ),
+            } => self.apply(self.place(at), MANAGERS[manager], force, (fields, value), rehearse),
             Op::Delete {
                 at,
                 grace,
@@ -330,10 +319,7 @@ impl World {
         match version {
             Stated::Right => {}
             Stated::Missing if way == Way::Put => {
-                sent["metadata"]
-                    .as_object_mut()
-                    .unwrap()
-                    .remove("resourceVersion");
+                sent["metadata"].as_object_mut().unwrap().remove("resourceVersion");
                 if !resource.traits.unconditional_update {
                     codes.push(422);
                 }
@@ -372,11 +358,7 @@ impl World {
             };
         }
         let plain = |value: &Value| without(value, &["resourceVersion", "generation", "managedFields"]);
-        assert_eq!(
-            plain(&result),
-            plain(&expected),
-            "all ways of writing agree: {way:?}"
-        );
+        assert_eq!(plain(&result), plain(&expected), "all ways of writing agree: {way:?}");
     }
 
     /// Writes an object's new form, whole or as a patch.
@@ -703,16 +685,10 @@ impl World {
             .take(count)
             .map(|(_, value)| (*value).clone())
             .collect();
-        assert_eq!(
-            found, expected,
-            "the answer of a deletion of many is the list before"
-        );
+        assert_eq!(found, expected, "the answer of a deletion of many is the list before");
         self.observe();
         for value in expected {
-            let key = resource.key(
-                Some(text(&value, "/metadata/namespace")),
-                text(&value, "/metadata/name"),
-            );
+            let key = resource.key(Some(text(&value, "/metadata/namespace")), text(&value, "/metadata/name"));
             let left = self.state().get(&(resource.home, key.into()));
             assert!(
                 left.is_none_or(|value| is_terminating(value)),
