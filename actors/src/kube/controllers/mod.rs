@@ -27,6 +27,11 @@ mod service_pods;
 pub(crate) mod revisions;
 pub mod scheduler;
 pub mod stateful_set;
+pub mod node_lifecycle;
+pub mod pod_gc;
+pub mod pod_log;
+pub mod taint_eviction;
+pub mod taints;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod workload;
@@ -59,4 +64,7 @@ pub static ALL: &[&dyn Controller] = &[
     &disruption::StaleDisruptions,
     &garbage::Garbage,
     &namespaces::Namespaces,
+    &node_lifecycle::NodeLifecycle,
+    &taint_eviction::TaintEviction,
+    &pod_gc::PodGc,
 ];
