@@ -158,9 +158,15 @@ impl Running {
 fn administrator(store: &mut Store, now: DateTime<Utc>) {
     let by = WriteOptions::by("test", now);
     let subject = json!({"kind": "ServiceAccount", "namespace": "kube-system", "name": "administrator"});
-    let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"});
+    let role =
+        json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"});
     for (group, plural, namespace, body) in [
-        ("", "serviceaccounts", Some("kube-system"), json!({"metadata": {"name": "administrator"}})),
+        (
+            "",
+            "serviceaccounts",
+            Some("kube-system"),
+            json!({"metadata": {"name": "administrator"}}),
+        ),
         (
             "rbac.authorization.k8s.io",
             "clusterrolebindings",
@@ -169,7 +175,9 @@ fn administrator(store: &mut Store, now: DateTime<Utc>) {
         ),
     ] {
         let resource = store.registry().find(group, plural).cloned().unwrap();
-        store.create(Target::stored(&resource, namespace), body, by).unwrap();
+        store
+            .create(Target::stored(&resource, namespace), body, by)
+            .unwrap();
     }
 }
 
