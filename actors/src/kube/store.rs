@@ -16,6 +16,7 @@ mod image;
 mod list;
 mod parts;
 mod placed;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod watch;

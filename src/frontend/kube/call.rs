@@ -41,24 +41,30 @@ impl Call<'_> {
     ///
     /// # Errors
     /// 400, 413, 415.
-    pub(super) async fn document(&self, payload: web::Payload) -> Result<Document, Status> {
+    pub(super) async fn document(
+        &self,
+        payload: web::Payload,
+        place: &Place,
+        parameters: &WriteParameters,
+    ) -> Result<Document, Status> {
         let bytes = self.bytes(payload).await?;
-        Ok(Document {
-            value: body::read(self.request.headers(), &bytes)?,
-            ..Document::default()
-        })
+        body::document(self.request.headers(), &bytes, place, parameters.validation)
     }
 
     /// The body of a request that need not have one.
     ///
     /// # Errors
     /// 400, 413, 415.
-    pub(super) async fn body(&self, payload: web::Payload) -> Result<Option<Value>, Status> {
+    pub(super) async fn body(
+        &self,
+        payload: web::Payload,
+        expected: (&str, &str),
+    ) -> Result<Option<Value>, Status> {
         let bytes = self.bytes(payload).await?;
         if bytes.is_empty() {
             return Ok(None);
         }
-        body::read(self.request.headers(), &bytes).map(Some)
+        body::read(self.request.headers(), &bytes, expected).map(Some)
     }
 
     async fn bytes(&self, payload: web::Payload) -> Result<Bytes, Status> {
@@ -120,6 +126,21 @@ impl Place {
             resource: &self.resource,
             version: &self.version,
             namespace: self.namespace.as_deref(),
+        }
+    }
+
+    /// `apiVersion` and kind of the bodies that are written here.
+    pub(super) fn expected(&self) -> (String, String) {
+        match self
+            .subresource()
+            .and_then(|subresource| subresource.kind.as_ref())
+        {
+            Some((group, version, kind)) if group.is_empty() => (version.to_string(), kind.to_string()),
+            Some((group, version, kind)) => (format!("{group}/{version}"), kind.to_string()),
+            None => (
+                self.resource.api_version(&self.version),
+                self.resource.kind.to_string(),
+            ),
         }
     }
 

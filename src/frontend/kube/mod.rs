@@ -35,6 +35,7 @@ use metalsim_actors::kube::store::PatchKind;
 use self::answer::Answer;
 use self::call::{Call, Place, Server};
 use self::query::Query;
+use self::render::View;
 use self::request::{Action, Route};
 use super::body::BodyLimits;
 use super::connection::{Connection, of_connection};
@@ -115,31 +116,31 @@ async fn resource(call: &Call<'_>, payload: web::Payload) -> Answer {
         .action(request.method(), query.flag("watch"))
         .ok_or_else(method_not_allowed)?;
     request.extensions_mut().insert(template(&place));
-    let form = form(request)?;
+    let view = View::new(form(request)?, query)?;
     check_verb(&place, action)?;
     if place.subresource().is_some() && write::part(&place.subresource).is_none() {
         return subresource::serve(call, place, action, payload).await;
     }
     match action {
-        Action::Get => read::get(server, &place, form),
-        Action::List => read::list(server, &place, query, form),
+        Action::Get => read::get(server, &place, view),
+        Action::List => read::list(server, &place, query, view),
         Action::Watch => {
             let busy = Connection::of(request).map(|connection| connection.enter());
-            watch::start(server, place, query, form, busy)
+            watch::start(server, place, query, view, busy)
         }
         Action::Create => {
             let parameters = call.parameters("CreateOptions")?;
-            let document = call.document(payload).await?;
+            let document = call.document(payload, &place, &parameters).await?;
             match review::of(&place) {
                 Some(review) => review::answer(server, &place, review, &call.user, &document.value),
-                None => write::create(server, place, document, parameters, form).await,
+                None => write::create(server, place, document, parameters, view).await,
             }
         }
         Action::Update => {
             let parameters = call.parameters("UpdateOptions")?;
-            let document = call.document(payload).await?;
+            let document = call.document(payload, &place, &parameters).await?;
             let part = write::part(&place.subresource).ok_or_else(Status::unknown_resource)?;
-            write::update(server, place, part, document, parameters, form).await
+            write::update(server, place, part, document, parameters, view).await
         }
         Action::Patch => {
             let kind = write::patch_kind(request.headers(), query)?;
@@ -148,17 +149,17 @@ async fn resource(call: &Call<'_>, payload: web::Payload) -> Answer {
                 // An applier has to name itself: its user agent does not count.
                 query.text("fieldManager").clone_into(&mut parameters.manager);
             }
-            let document = call.document(payload).await?;
+            let document = call.document(payload, &place, &parameters).await?;
             let part = write::part(&place.subresource).ok_or_else(Status::unknown_resource)?;
-            write::patch(server, place, part, kind, document, parameters, form).await
+            write::patch(server, place, part, kind, document, parameters, view).await
         }
         Action::Delete | Action::DeleteCollection => {
-            let body = call.body(payload).await?;
+            let body = call.body(payload, ("v1", "DeleteOptions")).await?;
             let options = write::delete_options(body.as_ref(), query)?;
             if action == Action::Delete {
-                write::delete(server, place, options, form).await
+                write::delete(server, place, options, view).await
             } else {
-                write::delete_collection(server, place, options, request.query_string().to_owned(), form)
+                write::delete_collection(server, place, options, request.query_string().to_owned(), view)
                     .await
             }
         }

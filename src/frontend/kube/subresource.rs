@@ -45,7 +45,7 @@ async fn scale(call: &Call<'_>, place: Place, action: Action, payload: web::Payl
         _ => None,
     };
     let parameters = call.parameters("UpdateOptions")?;
-    let body = call.document(payload).await?;
+    let body = call.document(payload, &place, &parameters).await?;
     let scale = server
         .cluster
         .write(move |cluster, now| {
@@ -74,7 +74,8 @@ async fn scale(call: &Call<'_>, place: Place, action: Action, payload: web::Payl
 /// A token for a service account.
 async fn token(call: &Call<'_>, place: &Place, payload: web::Payload) -> Answer {
     let server = call.server;
-    let body = call.document(payload).await?.value;
+    let parameters = call.parameters("CreateOptions")?;
+    let body = call.document(payload, place, &parameters).await?.value;
     let namespace = place.namespace.as_deref().unwrap_or_default();
     let answer = server.cluster.read(|cluster| {
         server
@@ -87,7 +88,7 @@ async fn token(call: &Call<'_>, place: &Place, payload: web::Payload) -> Answer 
 /// Puts a pod on a node.
 async fn binding(call: &Call<'_>, place: Place, payload: web::Payload) -> Answer {
     let parameters = call.parameters("CreateOptions")?;
-    let body = call.document(payload).await?.value;
+    let body = call.document(payload, &place, &parameters).await?.value;
     let server = call.server;
     server
         .cluster

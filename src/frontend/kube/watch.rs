@@ -11,7 +11,6 @@ use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use futures_util::{FutureExt as _, Stream, stream};
-use metalsim_actors::kube::accept::Form;
 use metalsim_actors::kube::object::Object;
 use metalsim_actors::kube::status::{Reason, Status};
 use metalsim_actors::kube::store::{VersionMatch, WatchEvent, WatchQuery, Watcher};
@@ -22,7 +21,7 @@ use super::answer::{Answer, JSON};
 use super::call::{Place, Server};
 use super::query::Query;
 use super::read::selectors;
-use super::render;
+use super::render::{self, View};
 use crate::cluster::api_server::StreamPermit;
 use crate::frontend::connection::InRequest;
 
@@ -42,7 +41,7 @@ pub(super) fn start(
     server: &Server,
     place: Place,
     query: &Query<'_>,
-    form: Form,
+    view: View,
     busy: Option<InRequest>,
 ) -> Answer {
     let (labels, fields) = selectors(&place, query)?;
@@ -79,7 +78,7 @@ pub(super) fn start(
     let minute = Box::pin(sleep(BOOKMARK));
     let state = Watch {
         server: Arc::clone(server),
-        form,
+        view,
         place,
         watcher,
         wake,
@@ -106,7 +105,7 @@ fn streamed(body: impl Stream<Item = Result<Bytes, std::convert::Infallible>> + 
 struct Watch {
     server: Server,
     place: Place,
-    form: Form,
+    view: View,
     watcher: Watcher,
     wake: Receiver<()>,
     end: Pin<Box<Sleep>>,
@@ -183,7 +182,7 @@ impl Watch {
         let now = self.server.cluster.now();
         let mut out = Vec::with_capacity(events.len().saturating_mul(1024));
         for event in events {
-            render::event(self.form, &self.place, event, now, self.first, &mut out);
+            render::event(self.view, &self.place, event, now, self.first, &mut out);
             self.first = false;
         }
         out.into()

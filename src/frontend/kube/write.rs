@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use actix_web::http::header::HeaderMap;
 use chrono::{DateTime, Utc};
-use metalsim_actors::kube::accept::Form;
 use metalsim_actors::kube::auth::{UserInfo, confirm_no_escalation};
 use metalsim_actors::kube::object::Object;
 use metalsim_actors::kube::status::Status;
@@ -18,7 +17,7 @@ use super::body::Document;
 use super::call::{Place, Server, WriteParameters};
 use super::query::Query;
 use super::read::{list_query, page_answer};
-use super::render;
+use super::render::{self, View};
 use crate::cluster::error::cluster_status;
 
 /// The part of an object that a subresource writes.
@@ -40,7 +39,7 @@ pub(super) async fn create(
     place: Place,
     document: Document,
     parameters: WriteParameters,
-    form: Form,
+    view: View,
 ) -> Answer {
     let Document { mut value, warnings } = document;
     if place
@@ -59,7 +58,7 @@ pub(super) async fn create(
         })
         .await
         .map_err(cluster_status)??;
-    let answer = render::object(form, &place, &object, 201, server.cluster.now());
+    let answer = render::object(view, &place, &object, 201, server.cluster.now());
     Ok(warnings.attach(answer))
 }
 
@@ -70,7 +69,7 @@ pub(super) async fn update(
     part: Part,
     document: Document,
     parameters: WriteParameters,
-    form: Form,
+    view: View,
 ) -> Answer {
     let Document { value, warnings } = document;
     let (written, place) = server
@@ -83,7 +82,7 @@ pub(super) async fn update(
         })
         .await
         .map_err(cluster_status)??;
-    Ok(warnings.attach(written_answer(server, &place, &written, form)))
+    Ok(warnings.attach(written_answer(server, &place, &written, view)))
 }
 
 /// A change of an object, or of one part of it.
@@ -94,7 +93,7 @@ pub(super) async fn patch(
     kind: PatchKind,
     document: Document,
     parameters: WriteParameters,
-    form: Form,
+    view: View,
 ) -> Answer {
     let Document { value, warnings } = document;
     let (written, place) = server
@@ -107,7 +106,7 @@ pub(super) async fn patch(
         })
         .await
         .map_err(cluster_status)??;
-    Ok(warnings.attach(written_answer(server, &place, &written, form)))
+    Ok(warnings.attach(written_answer(server, &place, &written, view)))
 }
 
 /// What a write leaves: the object.
@@ -169,9 +168,9 @@ fn sign_as(request: &mut Value, user: &UserInfo) {
     }
 }
 
-fn written_answer(server: &Server, place: &Place, written: &Written, form: Form) -> actix_web::HttpResponse {
+fn written_answer(server: &Server, place: &Place, written: &Written, view: View) -> actix_web::HttpResponse {
     let code = if written.created { 201 } else { 200 };
-    render::object(form, place, &written.object, code, server.cluster.now())
+    render::object(view, place, &written.object, code, server.cluster.now())
 }
 
 /// The options of a deletion: those of the body, or of the query if there is no body.
@@ -187,7 +186,7 @@ pub(super) fn delete_options(body: Option<&Value>, query: &Query<'_>) -> Result<
 }
 
 /// One object goes.
-pub(super) async fn delete(server: &Server, place: Place, options: DeleteOptions, form: Form) -> Answer {
+pub(super) async fn delete(server: &Server, place: Place, options: DeleteOptions, view: View) -> Answer {
     let (deleted, place): (Deleted, Place) = server
         .cluster
         .write(move |cluster, now| {
@@ -204,7 +203,7 @@ pub(super) async fn delete(server: &Server, place: Place, options: DeleteOptions
         let status = Status::deleted(place.resource.named(), object.name(), &object.uid_text());
         return Ok(answer::json(200, &status));
     }
-    Ok(render::object(form, &place, object, 200, server.cluster.now()))
+    Ok(render::object(view, &place, object, 200, server.cluster.now()))
 }
 
 /// Kinds whose deletion is answered with the object (kubernetes: `pkg/registry/core/*/storage`, `ReturnDeletedObject`).
@@ -228,10 +227,9 @@ pub(super) async fn delete_collection(
     place: Place,
     options: DeleteOptions,
     query_text: String,
-    form: Form,
+    view: View,
 ) -> Answer {
-    let kept = query_text.clone();
-    let (mut page, place): (ListPage, Place) = server
+    let (page, place): (ListPage, Place) = server
         .cluster
         .write(move |cluster, now| {
             let query = Query::parse(&query_text);
@@ -243,8 +241,7 @@ pub(super) async fn delete_collection(
         })
         .await
         .map_err(cluster_status)??;
-    let query = Query::parse(&kept);
-    Ok(page_answer(&place, &mut page, &query, form, server.cluster.now()))
+    Ok(page_answer(&place, &page, view, server.cluster.now()))
 }
 
 /// The kind of a patch by its media type.

@@ -10,6 +10,7 @@ use super::parts::{
     check_preconditions, counts_as_generation, drop_nulls, holds_content, keep_other_parts, strip_part,
     uid_conflict, value_for_fields,
 };
+use super::shape::{draft, in_patch};
 use super::{Store, Target, WriteOptions};
 use crate::kube::apply::{self, Writer};
 use crate::kube::object::{Draft, Head, ManagedEntry, Object, Second};
@@ -196,7 +197,7 @@ impl Store {
                 patch::strategic(current, body, &version.layout)?
             }
         };
-        let draft = draft(target, patched)?;
+        let draft = draft(target, patched).map_err(in_patch)?;
         check_name(&draft, name)?;
         let prepared = self.prepare_update(target, &existing, draft, part, options, None)?;
         self.written(resource, prepared, false, options)
@@ -547,15 +548,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// The body of a request as a draft in the stored version.
-fn draft(target: Target<'_>, body: Value) -> Result<Draft, Status> {
-    convert::check_type(target.resource, target.version, &body)?;
-    Draft::from_value(
-        convert::to_storage(target.resource, target.version, body),
-        &target.resource.kind,
-    )
 }
 
 /// The name in a body is the one in the path (kubernetes: `apiserver/pkg/endpoints/handlers/rest.go`, checkName).
