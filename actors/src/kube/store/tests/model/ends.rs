@@ -193,7 +193,12 @@ impl World {
         }
     }
 
-    pub(super) fn delete_collection(&mut self, of: Selection, limit: usize, propagation: Option<Propagation>) {
+    pub(super) fn delete_collection(
+        &mut self,
+        of: Selection,
+        limit: usize,
+        propagation: Option<Propagation>,
+    ) {
         let expected = self.expected(of, self.store.version());
         let count = if limit == 0 {
             expected.len()
