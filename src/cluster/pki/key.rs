@@ -182,8 +182,7 @@ fn sec1(key: &[u8], curve: &[u8]) -> Result<Vec<u8>, PkiError> {
     let (mut rest, secret) = taken(rest, Tag::OctetString)?;
     let mut parts = [ONE.to_vec(), element(OCTETS, secret), element(CURVE, curve)].concat();
     while !rest.is_empty() {
-        let (after, field) =
-            Any::from_der(rest).map_err(|error| PkiError::Key(error.to_string().into()))?;
+        let (after, field) = Any::from_der(rest).map_err(|error| PkiError::Key(error.to_string().into()))?;
         if field.tag() == Tag(1) {
             parts.extend(element(PUBLIC, field.data));
         }
