@@ -19,7 +19,7 @@ const SUCCESS: &str = "echo success > /run/cluster-api/bootstrap-success.complet
 /// The user data. They hold secrets.
 #[must_use]
 pub fn render(bootstrap: &Bootstrap) -> Secret {
-    // Without any reason that is known, a control plane's join begins without a mark.
+    // Cluster API's template for the join of a control plane has no mark at its start, the others have.
     let documents = bootstrap.joined(bootstrap.role != Role::ControlPlane);
     let path = match bootstrap.role {
         Role::Init => INIT_FILE,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use metalsim_actors::node::bmc::Secret;
 use serde::Serialize;
+use serde_saphyr::SingleQuoted;
 
 use super::values::{KubeadmApi, NodeLabel};
 use super::{Cluster, ForgeError, Role};
@@ -125,9 +126,27 @@ struct NodeRegistration<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     kubelet_extra_args: Option<Arguments<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
+    name: Option<Name<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     taints: Option<[Taint; 1]>,
+}
+
+/// A name, in the quotes in which Go's YAML puts templates.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Name<'a> {
+    Plain(&'a str),
+    Template(SingleQuoted<&'a str>),
+}
+
+impl<'a> Name<'a> {
+    fn of(text: &'a str) -> Self {
+        if text.starts_with('{') && !text.contains(char::is_control) {
+            Self::Template(SingleQuoted(text))
+        } else {
+            Self::Plain(text)
+        }
+    }
 }
 
 /// Arguments of the kubelet, a list since v1beta4.
@@ -160,7 +179,7 @@ pub fn documents(cluster: &Cluster, role: Role, node: &Node) -> Result<Vec<Secre
     let labels = labels.join(",");
     let node_registration = NodeRegistration {
         kubelet_extra_args: arguments(api, &labels, node.provider_id.as_deref()),
-        name: node.name.as_deref(),
+        name: node.name.as_deref().map(Name::of),
         taints: (role == Role::Worker).then_some([UNINITIALIZED]),
     };
     let api_version = api.as_str();

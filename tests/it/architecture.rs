@@ -357,10 +357,15 @@ fn dependencies_of_the_program_point_one_way() {
         "outbound",
         &["settings", "telemetry", "observer", "boot"],
     ));
+    complaints.extend(only(&sources, "forge", &["cluster"]));
     complaints.extend(only(&sources, "observer", &[]));
     complaints.extend(only(&sources, "clock", &[]));
     complaints.extend(only(&sources, "journal", &["settings", "telemetry"]));
-    complaints.extend(only(&sources, "cli", &["app", "settings", "telemetry"]));
+    complaints.extend(only(
+        &sources,
+        "cli",
+        &["app", "settings", "telemetry", "cluster", "forge", "clock"],
+    ));
     for source in sources
         .iter()
         .filter(|source| source.own_modules().any(|used| used == "app"))
@@ -373,7 +378,7 @@ fn dependencies_of_the_program_point_one_way() {
 }
 
 #[test]
-fn parsers_of_what_boots_do_no_io() {
+fn parsers_and_makers_of_what_boots_do_no_io() {
     const OUTSIDE: [&[&str]; 7] = [
         &["std", "fs"],
         &["std", "net"],
@@ -384,7 +389,10 @@ fn parsers_of_what_boots_do_no_io() {
         &["actix_web"],
     ];
     let mut complaints = Vec::new();
-    for source in sources("src").iter().filter(|source| source.is_in("boot")) {
+    for source in sources("src")
+        .iter()
+        .filter(|source| source.is_in("boot") || source.is_in("forge"))
+    {
         for path in OUTSIDE.iter().filter(|path| source.names(path)) {
             complaints.push(format!("{}: names {}", source.file.display(), path.join("::")));
         }
