@@ -110,7 +110,8 @@ pub(super) struct UserDataArgs {
     /// File for the user data; without it, and without --config-drive, they go to the standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// File for a config drive around the user data, by its ending: .json, the object from which Ironic makes a drive
+    /// File for a config drive around the user data, by its ending: .json, the object from which Ironic makes a drive; .iso, an
+    /// image; .b64, an image as Ironic takes it
     #[arg(long, value_name = "FILE")]
     config_drive: Option<PathBuf>,
     /// JSON file for the config drive's meta data; Ironic adds uuid and name to those in a .json
@@ -160,7 +161,16 @@ pub(super) fn run(args: &UserDataArgs) -> anyhow::Result<()> {
         write_private(path, administrator(&cluster, now)?.to_yaml())?;
     }
     if let Some(path) = &args.config_drive {
-        write_private(path, config_drive::dictionary(&user_data, &beside)?.expose())?;
+        match DriveForm::of(path)? {
+            DriveForm::Object => {
+                write_private(path, config_drive::dictionary(&user_data, &beside)?.expose())?
+            }
+            DriveForm::Image => write_private(path, config_drive::image(&user_data, &beside)?)?,
+            DriveForm::Packed => {
+                let image = config_drive::image(&user_data, &beside)?;
+                write_private(path, config_drive::packed(&image)?)?;
+            }
+        }
     }
     match &args.output {
         Some(path) => write_private(path, user_data.expose())?,
@@ -311,11 +321,12 @@ impl UserDataArgs {
 
     fn beside(&self) -> anyhow::Result<Beside> {
         if let Some(path) = &self.config_drive
-            && path.extension().is_none_or(|ending| ending != "json")
+            && DriveForm::of(path)? != DriveForm::Object
+            && self.metadata.is_none()
         {
             return Err(Unusable::File {
                 path: path.clone(),
-                what: "a config drive's file ends in .json".to_owned(),
+                what: "an image needs --metadata, for Ironic adds nothing to it".to_owned(),
             }
             .into());
         }
@@ -323,6 +334,29 @@ impl UserDataArgs {
             meta_data: object(self.metadata.as_deref())?,
             network_data: object(self.network_data.as_deref())?,
         })
+    }
+}
+
+/// The form of a config drive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DriveForm {
+    Object,
+    Image,
+    Packed,
+}
+
+impl DriveForm {
+    /// By the file's ending.
+    fn of(path: &Path) -> Result<Self, Unusable> {
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("json") => Ok(Self::Object),
+            Some("iso") => Ok(Self::Image),
+            Some("b64") => Ok(Self::Packed),
+            _ => Err(Unusable::File {
+                path: path.to_owned(),
+                what: "a config drive's file ends in .json, .iso or .b64".to_owned(),
+            }),
+        }
     }
 }
 

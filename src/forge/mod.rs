@@ -10,6 +10,7 @@ pub mod cloud_config;
 pub mod cluster;
 pub mod config_drive;
 pub mod ignition;
+pub mod iso9660;
 pub mod kubeadm;
 pub mod token;
 pub mod values;

@@ -455,6 +455,78 @@ fn config_drives_are_objects_for_ironic() {
 }
 
 #[test]
+fn config_drives_are_images() {
+    let forge = Forge::new();
+    let user_data = forge.init();
+    std::fs::write(
+        forge.path("m"),
+        json!({"uuid": "u-1", "name": "host-7"}).to_string(),
+    )
+    .unwrap();
+    let network =
+        json!({"networks": [{"id": "n", "type": "ipv4", "link": "l", "ip_address": "172.22.0.31/24"}]});
+    std::fs::write(forge.path("n"), network.to_string()).unwrap();
+    for file in ["d.b64", "d.iso"] {
+        let drive = ["--config-drive", file, "--metadata", "m", "--network-data", "n"];
+        forge.make(&[&["--role", "init"][..], &drive].concat());
+    }
+    let description = system::of_config_drive(&std::fs::read_to_string(forge.path("d.b64")).unwrap());
+    assert!(description.warnings.is_empty(), "{:?}", description.warnings);
+    assert_eq!(description.hostname.as_deref(), Some("host-7"));
+    assert_eq!(*description.addresses, ["172.22.0.31".into()]);
+    assert_eq!(description.intent.as_str(), "init");
+
+    let iso = forge.path("d.iso");
+    let isoinfo = |args: &[&str]| {
+        let done = Command::new("isoinfo")
+            .args(["-i", text(&iso)])
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(done.status.success() && done.stderr.is_empty(), "{done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let head = isoinfo(&["-d"]);
+    assert!(
+        head.contains("Volume id: config-2\n") && head.contains("Joliet with UCS level 3"),
+        "{head}"
+    );
+    // By the names of both trees; Ironic asks for the first.
+    assert_eq!(
+        isoinfo(&["-x", "/openstack/latest/network_data.json;1"]),
+        network.to_string()
+    );
+    assert_eq!(isoinfo(&["-J", "-x", "/openstack/latest/user_data"]), user_data);
+    let listed = isoinfo(&["-J", "-f"]);
+    assert_eq!(
+        listed.lines().collect::<Vec<_>>(),
+        [
+            "/openstack",
+            "/openstack/latest",
+            "/openstack/latest/meta_data.json",
+            "/openstack/latest/network_data.json",
+            "/openstack/latest/user_data",
+        ]
+    );
+    let out = forge.path("extracted");
+    let extracted = Command::new("xorriso")
+        .args([
+            "-osirrox",
+            "on",
+            "-indev",
+            text(&iso),
+            "-extract",
+            "/",
+            text(&out),
+        ])
+        .output()
+        .unwrap();
+    assert!(extracted.status.success(), "{extracted:?}");
+    let file = std::fs::read_to_string(out.join("openstack/latest/user_data")).unwrap();
+    assert_eq!(file, user_data);
+}
+
+#[test]
 fn what_cannot_be_is_said_with_exit_code_2() {
     let forge = Forge::new();
     let fails = |args: &[&str], words: &[&str]| {
