@@ -121,14 +121,13 @@ impl Tree {
         }
     }
 
-    /// A file's name has a version, and in the primary tree always a dot (ECMA-119, 7.5.1).
+    /// A file's name: in the primary tree with a dot and a version (ECMA-119, 7.5.1), otherwise bare, as genisoimage has it.
     fn file_name(self, name: &str) -> Vec<u8> {
-        let dot = if self == Self::Primary && !name.contains('.') {
-            "."
-        } else {
-            ""
-        };
-        self.name(&format!("{name}{dot};1"))
+        match self {
+            Self::Primary if name.contains('.') => self.name(&format!("{name};1")),
+            Self::Primary => self.name(&format!("{name}.;1")),
+            Self::Joliet => self.name(name),
+        }
     }
 
     /// A text of fixed length, with spaces behind it.
