@@ -373,9 +373,6 @@ fn node_spec(
         .max()
         .unwrap_or(0);
     NodeSpec {
-        name,
-        version: version.to_string(),
-        internal_ip: address,
         hardware: Hardware {
             cpus: profile.cpu.threads().max(1),
             memory_kib: profile.memory_mib.saturating_mul(1024),
@@ -393,5 +390,6 @@ fn node_spec(
             .as_ref()
             .map(|taints| taints.iter().map(|taint| json!(taint)).collect::<Vec<Value>>()),
         system_uuid: Some(*machine.identity.id.as_uuid()),
+        ..NodeSpec::worker(&name, address, &version.to_string())
     }
 }
