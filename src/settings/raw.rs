@@ -223,6 +223,7 @@ pub(super) struct RawClusters {
     pub(super) pod_start: LatencyValue,
     pub(super) pod_stop: LatencyValue,
     pub(super) pod_run: LatencyValue,
+    pub(super) node_monitor_grace: Span,
 }
 
 impl Default for RawClusters {
@@ -232,6 +233,7 @@ impl Default for RawClusters {
             pod_start,
             pod_stop,
             pod_run,
+            node_monitor_grace,
             ..
         } = Behaviour::default();
         Self {
@@ -243,6 +245,7 @@ impl Default for RawClusters {
             pod_start: LatencyValue(pod_start),
             pod_stop: LatencyValue(pod_stop),
             pod_run: LatencyValue(pod_run),
+            node_monitor_grace: Span(node_monitor_grace),
         }
     }
 }
