@@ -10,7 +10,7 @@ import json
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from lib.etcdctl import Certificate, Etcdctl, client_certificate, forwarded
 from lib.forge import Forge
 from lib.kubectl import Kubectl, programs
-from lib.lifecycle import MANAGE, PROVIDE, UNDEPLOY, Fleet, deploy_with
+from lib.lifecycle import MANAGE, PROVIDE, UNDEPLOY, Fleet, Progress, deploy_with
 from lib.process import Child, free_port
 from lib.rig import Rig
 from lib.waiting import wait_until
@@ -29,10 +29,11 @@ Json = dict[str, Any]
 
 # An address of its own: whoever listens on the same port of another is not in the way.
 HOST = "127.0.77.1"
-CONTROL_PLANES = ["node-0", "node-1", "node-2"]
-WORKERS = ["node-3", "node-4"]
+CONTROL_PLANES = ["node-1", "node-2", "node-3"]
+WORKERS = ["node-4", "node-5"]
 NAMES = CONTROL_PLANES + WORKERS
 GRACE = "3s"
+UNINITIALIZED = "node.cluster.x-k8s.io/uninitialized"
 # Debian's kubectl forwards ports over SPDY, newer ones over WebSockets.
 KUBECTLS = sorted(programs())
 
@@ -46,6 +47,8 @@ class Site:
     folder: Path
     uuids: dict[str, str]
     """Ironic's UUID of each server by its name."""
+    spent: list[str] = field(default_factory=list)
+    """What each step of its deployment took each server."""
 
     def kubectl(self, which: str = KUBECTLS[-1]) -> Kubectl:
         return Kubectl(programs()[which], self.forge.kubeconfig, self.folder / f"home-{which}")
@@ -107,12 +110,13 @@ def site(folder: Path) -> Iterator[Site]:
         # Without the caches of BIOS settings and firmware, which only cost Redfish calls here.
         nodes = rig.enroll(boot_interface="ipxe", bios_interface="no-bios", firmware_interface="no-firmware")
         site = Site(rig, forge, folder, {name: uuid for uuid, name in nodes.items()})
-        drives = {"node-0": forge.init_drive}
+        drives = {"node-1": forge.init_drive}
         drives |= dict.fromkeys(CONTROL_PLANES[1:], forge.drive("control-plane"))
-        drives["node-3"] = forge.drive("worker")
-        drives["node-4"] = forge.image("worker", site.uuids["node-4"], "node-4")
+        drives["node-4"] = forge.drive("worker")
+        drives["node-5"] = forge.image("worker", site.uuids["node-5"], "node-5")
         steps = {uuid: [MANAGE, PROVIDE, deploy_with(drives[name])] for uuid, name in nodes.items()}
-        Fleet(rig.client, nodes, steps).run()
+        done = Fleet(rig.client, nodes, steps).run()
+        site.spent = [f"{node.name}: {spent(node)}" for node in done]
         wait_until(
             "everyone has joined",
             lambda: forge_answers(site) and len(site.ready()) == len(NAMES),
@@ -120,6 +124,10 @@ def site(folder: Path) -> Iterator[Site]:
         )
         site.wait_for_nodes()
         yield site
+
+
+def spent(node: Progress) -> str:
+    return ", ".join(f"{step} {seconds:.0f} s" for step, seconds in node.seconds.items())
 
 
 def forge_answers(site: Site) -> bool:
@@ -148,8 +156,9 @@ def test_three_control_planes_and_two_workers(site: Site, which: str) -> None:
         assert labels["kubernetes.io/hostname"] == name
         control_plane = name in CONTROL_PLANES
         assert ("node-role.kubernetes.io/control-plane" in labels) == control_plane
-        expected = {("node-role.kubernetes.io/control-plane", "NoSchedule")} if control_plane else set()
-        assert taints(node) == expected
+        # Cluster API takes its taint off workers once it knows them.
+        expected = "node-role.kubernetes.io/control-plane" if control_plane else UNINITIALIZED
+        assert taints(node) == {(expected, "NoSchedule")}
 
     pods = kubectl.json("get", "pods", "-n", "kube-system", "-l", "tier=control-plane")["items"]
     components = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -160,6 +169,16 @@ def test_three_control_planes_and_two_workers(site: Site, which: str) -> None:
     kubectl("rollout", "status", "daemonset/kube-proxy", "-n", "kube-system", "--timeout=60s")
     kubectl("rollout", "status", "deployment/coredns", "-n", "kube-system", "--timeout=60s")
     assert site.forge.endpoint in kubectl("cluster-info")
+
+
+def test_workers_are_used(site: Site) -> None:
+    """As Cluster API would, the test makes them known."""
+    kubectl = site.kubectl()
+    kubectl("taint", "nodes", *WORKERS, f"{UNINITIALIZED}:NoSchedule-")
+    kubectl("create", "deployment", "web", "--image=registry.k8s.io/pause:3.9", "--replicas=4")
+    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    pods = kubectl.json("get", "pods", "-l", "app=web")["items"]
+    assert {pod["spec"]["nodeName"] for pod in pods} == set(WORKERS)
 
 
 @pytest.mark.parametrize("which", KUBECTLS)
@@ -177,7 +196,7 @@ def test_etcd_of_each_control_plane(site: Site, which: str) -> None:
             assert f"{header['member_id']:x}" == etcdctl.members()[name], "each port leads to its own member"
             assert status["Status"]["dbSize"] > 0
             assert "is healthy" in etcdctl.run("endpoint", "health").stderr + etcdctl("endpoint", "health")
-            assert "/registry/pods/kube-system/etcd-node-0" in etcdctl(
+            assert "/registry/pods/kube-system/etcd-node-1" in etcdctl(
                 "get", "/registry/pods/kube-system/", "--prefix", "--keys-only"
             )
             seen.add((header["cluster_id"], status["Status"]["leader"]))
@@ -200,7 +219,7 @@ def test_leader_moves(site: Site, which: str) -> None:
 @pytest.mark.parametrize("which", KUBECTLS)
 def test_etcd_knows_its_clients_by_their_certificates(site: Site, which: str) -> None:
     strange = client_certificate(site.folder, "strange", site.forge.authority("ca"))
-    with forwarded(site.kubectl(which), "etcd-node-0", 2379) as port:
+    with forwarded(site.kubectl(which), "etcd-node-1", 2379) as port:
         for client in (strange, None):
             site.etcdctl(port, client).fails("member", "list")
         assert site.etcdctl(port, site.etcd_client()).members(), "the same connection serves others"
@@ -222,31 +241,31 @@ def test_api_server_of_each_control_plane(site: Site, which: str) -> None:
 
 def test_worker_without_power(site: Site) -> None:
     kubectl = site.kubectl()
-    site.power("off", "node-4")
-    wait_until("it is lost", lambda: site.ready()["node-4"] == "Unknown")
+    site.power("off", "node-5")
+    wait_until("it is lost", lambda: site.ready()["node-5"] == "Unknown")
     unreachable = "node.kubernetes.io/unreachable"
     wait_until(
         "it is tainted",
         lambda: {(unreachable, "NoSchedule"), (unreachable, "NoExecute")}
-        <= taints(kubectl.json("get", "node", "node-4")),
+        <= taints(kubectl.json("get", "node", "node-5")),
     )
-    node = kubectl.json("get", "node", "node-4")
+    node = kubectl.json("get", "node", "node-5")
     assert condition(node, "Ready")["reason"] == "NodeStatusUnknown"
     assert condition(node, "Ready")["message"] == "Kubelet stopped posting node status."
-    assert "NotReady" in kubectl("get", "node", "node-4")
+    assert "NotReady" in kubectl("get", "node", "node-5")
     assert set(site.ready().values()) == {"True", "Unknown"}
     proxy = next(
         pod["metadata"]["name"]
         for pod in kubectl.json("get", "pods", "-n", "kube-system", "-l", "k8s-app=kube-proxy")["items"]
-        if pod["spec"]["nodeName"] == "node-4"
+        if pod["spec"]["nodeName"] == "node-5"
     )
     assert ":10250" in kubectl.fails("logs", "-n", "kube-system", proxy)
     assert "error dialing backend" in kubectl.fails("exec", "-n", "kube-system", proxy, "--", "true")
 
-    site.power("on", "node-4")
+    site.power("on", "node-5")
     site.wait_for_nodes()
-    wait_until("its taints are gone", lambda: not taints(kubectl.json("get", "node", "node-4")))
-    assert kubectl.json("get", "node", "node-4")["metadata"]["uid"] == node["metadata"]["uid"]
+    wait_until("its taints are gone", lambda: not taints(kubectl.json("get", "node", "node-5")))
+    assert kubectl.json("get", "node", "node-5")["metadata"]["uid"] == node["metadata"]["uid"]
 
 
 def test_one_control_plane_without_power(site: Site) -> None:
@@ -279,7 +298,7 @@ def test_etcd_without_quorum(site: Site) -> None:
         kubectl.env,
     )
     try:
-        wait_until("it watches", lambda: "node-4" in watch.log.read_text(), describe=watch.tail)
+        wait_until("it watches", lambda: "node-5" in watch.log.read_text(), describe=watch.tail)
         site.power("off", *CONTROL_PLANES[1:])
         for which in KUBECTLS:
             without_quorum(site.kubectl(which))
@@ -303,7 +322,7 @@ def test_etcd_without_quorum(site: Site) -> None:
 def without_quorum(kubectl: Kubectl) -> None:
     for command in (
         ["get", "nodes"],
-        ["get", "pod", "etcd-node-0", "-n", "kube-system"],
+        ["get", "pod", "etcd-node-1", "-n", "kube-system"],
         ["create", "configmap", "without-quorum", "-n", "default"],
         ["delete", "configmap", "with-two", "-n", "default"],
     ):
@@ -328,7 +347,7 @@ def without_quorum(kubectl: Kubectl) -> None:
 def test_member_is_removed(site: Site, which: str) -> None:
     """As before a control plane is deleted; the last two go by different ways."""
     kubectl, client = site.kubectl(which), site.etcd_client()
-    with forwarded(kubectl, "etcd-node-0", 2379) as port:
+    with forwarded(kubectl, "etcd-node-1", 2379) as port:
         etcdctl = site.etcdctl(port, client)
         before = etcdctl.members()
         gone = max(before)
@@ -352,4 +371,5 @@ def test_nothing_is_left(site: Site, note: Callable[[str], None]) -> None:
     with socket.socket() as probe:
         probe.bind((host, int(port)))
     assert "a cluster is gone" in site.rig.metalsim.log.read_text()
-    note(site.rig.cpu_report())
+    for line in [*site.spent, site.rig.cpu_report()]:
+        note(line)
