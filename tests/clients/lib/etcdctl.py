@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,6 +119,20 @@ class Etcdctl:
         done = self.run(*arguments)
         assert done.returncode != 0, f"etcdctl {' '.join(arguments)} did not fail:\n{done.stdout}"
         return done.stderr
+
+    def alert(self) -> str:
+        """The TLS alert with which the member refuses the client's certificate, in OpenSSL's words."""
+        context = ssl.create_default_context(cafile=str(self.ca))
+        if self.client:
+            context.load_cert_chain(self.client.certificate, self.client.key)
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as plain:
+            try:
+                with context.wrap_socket(plain, server_hostname="127.0.0.1") as stream:
+                    # With TLS 1.3 a client is refused after its handshake.
+                    stream.recv(1)
+            except ssl.SSLError as error:
+                return error.reason or str(error)
+        return ""
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self(*arguments, "--write-out", "json"))
