@@ -1,7 +1,9 @@
 //! The controllers of a cluster, one file (or folder) each, and what they share.
 
 pub mod bootstrap_tokens;
+pub mod cluster_role_aggregation;
 pub(crate) mod conditions;
+pub mod custom_resources;
 pub mod disruption;
 pub mod endpoint_mirrors;
 pub mod endpoint_slices;
@@ -45,4 +47,6 @@ pub static ALL: &[&dyn Controller] = &[
     &disruption::StaleDisruptions,
     &garbage::Garbage,
     &namespaces::Namespaces,
+    &cluster_role_aggregation::ClusterRoleAggregation,
+    &custom_resources::CustomResources,
 ];
