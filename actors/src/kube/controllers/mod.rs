@@ -18,6 +18,7 @@ pub mod namespaces;
 pub mod node_ipam;
 pub mod pods;
 pub mod replica_set;
+pub mod resource_quota;
 pub mod root_ca;
 pub mod service_accounts;
 mod service_pods;
@@ -49,4 +50,5 @@ pub static ALL: &[&dyn Controller] = &[
     &namespaces::Namespaces,
     &cluster_role_aggregation::ClusterRoleAggregation,
     &custom_resources::CustomResources,
+    &resource_quota::ResourceQuotas,
 ];
