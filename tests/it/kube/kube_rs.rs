@@ -7,11 +7,12 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ObjectReference, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::finalizer::{Event as Finalizer, finalizer};
 use kube::runtime::wait::{await_condition, conditions};
-use kube::runtime::{metadata_watcher, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Resource as _, ResourceExt as _};
 use serde_json::json;
 
@@ -144,13 +145,14 @@ async fn the_other_patches_and_dry_runs() {
 async fn a_metadata_watcher_sees_metadata_only() {
     let running = Running::start(&Plan::default());
     let client = running.kube(running.address());
+    let metadata: Api<PartialObjectMeta<ConfigMap>> = Api::namespaced(client.clone(), "default");
     let maps: Api<ConfigMap> = Api::namespaced(client, "default");
     let made = maps
         .create(&PostParams::default(), &config_map("a", &[("x", "1")]))
         .await
         .unwrap();
     let one = watcher::Config::default().fields("metadata.name=a");
-    let mut events = pin!(metadata_watcher(maps.clone(), one));
+    let mut events = pin!(watcher(metadata, one));
     let object = tokio::time::timeout(PATIENCE, async {
         loop {
             if let watcher::Event::InitApply(object) = events.next().await.unwrap().unwrap() {
