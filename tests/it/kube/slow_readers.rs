@@ -1,5 +1,6 @@
 //! Watchers that do not read.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
@@ -93,7 +94,9 @@ async fn two_thousand_watchers_that_never_read_cost_little_and_are_told_in_the_e
         .await;
 
     for change in 1..=CHANGES {
-        http.put(&format!("{path}/large"), &config_map(change)).await.must(200);
+        http.put(&format!("{path}/large"), &config_map(change))
+            .await
+            .must(200);
         if change % 20 == 0 {
             // Streams that are full do not hold up others on their connection.
             let (code, body) = shared[change % SHARED.0].get(&format!("{path}/large")).await;
@@ -105,7 +108,10 @@ async fn two_thousand_watchers_that_never_read_cost_little_and_are_told_in_the_e
     let watchers = plain.len() + streams.len();
     let grown = resident().saturating_sub(before);
     let limit = watchers * PER_WATCHER + SLACK;
-    assert!(grown < limit, "{watchers} watchers hold {grown} bytes, more than {limit}");
+    assert!(
+        grown < limit,
+        "{watchers} watchers hold {grown} bytes, more than {limit}"
+    );
 
     stream::iter(plain)
         .for_each_concurrent(AT_ONCE, |mut plain| async move {
@@ -139,9 +145,33 @@ async fn one_watcher_too_many_is_asked_to_come_back_later() {
     // Everything else is served.
     http.get("/api/v1/nodes").await.must(200);
 
+    let is_free = || async { http.request("GET", path).send().await.unwrap().status() == 200 };
+    // The answer that says so is dropped, and with it its place.
     open.pop();
-    until("the place of a watcher that went is free", || async {
-        http.request("GET", path).send().await.unwrap().status() == 200
+    until("the place of a watcher that went is free", is_free).await;
+
+    // One that resets its stream, and one whose connection goes.
+    let shared = Http2::connect(&running, 64 << 10).await;
+    let watch = opened(&shared, path).await;
+    http.get(path).await.must(429);
+    drop(watch);
+    until("the place of a stream that was reset is free", is_free).await;
+    http.get("/api/v1/nodes").await.must(200);
+    let _watch = opened(&shared, path).await;
+    http.get(path).await.must(429);
+    shared.cut();
+    until("the place of a connection that ended is free", is_free).await;
+}
+
+/// A watch, as soon as there is room for it.
+async fn opened(connection: &Http2, path: &str) -> h2::RecvStream {
+    let open = RefCell::new(None);
+    until("there is room for a watch", || async {
+        let response = connection.ask(path).await.await.unwrap();
+        let is_open = response.status() == 200;
+        open.replace(Some(response.into_body()).filter(|_| is_open));
+        is_open
     })
     .await;
+    open.into_inner().unwrap()
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::conditions::{self, Condition};
 use super::events::{self, EventType, Happening};
 use super::kinds::{KINDS, about};
-use crate::kube::controller::{Context, Controller, Kubelet, Key, later, until};
+use crate::kube::controller::{Context, Controller, Key, Kubelet, later, until};
 use crate::kube::node::{self, CONDITIONS, LEASES, NOT_READY};
 use crate::kube::object::{Object, Second};
 use crate::kube::status::Status;
@@ -24,6 +24,12 @@ const REGISTRATION: TimeDelta = TimeDelta::seconds(5);
 /// The kubelets, as far as their nodes go.
 #[derive(Debug)]
 pub struct KubeletNode;
+
+/// When a node whose kubelet runs since `since` is ready.
+pub(super) fn ready_at(node: &str, since: DateTime<Utc>, context: &Context<'_>) -> DateTime<Utc> {
+    let seed = context.seed.child("node-ready").child(node);
+    later(since, context.behaviour.node_ready.draw(seed))
+}
 
 impl Controller for KubeletNode {
     fn name(&self) -> &'static str {
@@ -60,13 +66,7 @@ impl Controller for KubeletNode {
         let status = conditions::object(&mut draft.body, "status");
         let before = status.clone();
         let rebooted = set_boot(status, &existing, since);
-        let ready_at = later(
-            since,
-            context
-                .behaviour
-                .node_ready
-                .draw(context.seed.child("node-ready").child(&key.name)),
-        );
+        let ready_at = ready_at(&key.name, since, context);
         let ready = ready_at <= context.now;
         let was_ready = existing
             .at(&["status", "conditions"])

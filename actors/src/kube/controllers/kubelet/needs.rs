@@ -73,7 +73,13 @@ pub(super) fn volume_fault(store: &Store, pod: &Object, spec: &PodSpec) -> Optio
             let name = text(source, "claimName");
             match store.find(&KINDS.volume_claims, namespace, name) {
                 None => Some(format!("persistentvolumeclaim \"{name}\" not found")),
-                Some(claim) if claim.at(&["status", "phase"]).is_some_and(|phase| phase == "Bound") => None,
+                Some(claim)
+                    if claim
+                        .at(&["status", "phase"])
+                        .is_some_and(|phase| phase == "Bound") =>
+                {
+                    None
+                }
                 Some(_) => Some("PVC is not bound".to_owned()),
             }
         } else {

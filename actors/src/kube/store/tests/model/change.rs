@@ -52,7 +52,7 @@ pub(super) fn way() -> impl Strategy<Value = Way> {
 }
 
 /// A new object of a kind.
-pub(super) fn fresh(kind: usize, payload: u8) -> Value {
+pub(super) fn fresh(kind: usize, namespace: &str, payload: u8) -> Value {
     let container = json!({"name": "c", "image": "i0"});
     let mut value = match kind {
         DEPLOYMENTS => json!({"spec": {"selector": {"matchLabels": {"a": "1"}},
@@ -62,6 +62,9 @@ pub(super) fn fresh(kind: usize, payload: u8) -> Value {
     };
     value["metadata"] = json!({});
     set_payload(kind, payload, &mut value);
+    if value.get("involvedObject").is_some() {
+        value["involvedObject"]["namespace"] = namespace.into();
+    }
     if kind == PODS && payload > 0 {
         value["spec"]["nodeName"] = "a".into();
     }
@@ -82,7 +85,8 @@ fn set_payload(kind: usize, payload: u8, value: &mut Value) {
         5 => value["spec"]["unschedulable"] = (payload % 2 == 1).into(),
         6 => {
             value["reason"] = format!("R{payload}").into();
-            value["involvedObject"] = json!({"kind": "Pod", "name": "a"});
+            value["involvedObject"]["kind"] = "Pod".into();
+            value["involvedObject"]["name"] = "a".into();
         }
         _ => value["spec"]["replicas"] = payload.into(),
     }
@@ -100,7 +104,9 @@ fn set_image(containers: &str, payload: u8, value: &mut Value) {
 pub(super) fn set_status(kind: usize, value: u8, object: &mut Value) {
     match kind {
         PODS => object["status"]["phase"] = ["Pending", "Running", "Failed"][usize::from(value % 3)].into(),
-        _ => object["status"]["replicas"] = value.into(),
+        5 => object["status"]["nodeInfo"]["osImage"] = value.to_string().into(),
+        // Zero is left out by Go.
+        _ => object["status"]["replicas"] = (value + 1).into(),
     }
 }
 
@@ -156,19 +162,15 @@ impl World {
                         list.retain(|present| present != name);
                     }
                 }
-                set_list(
-                    value,
-                    "finalizers",
-                    list.into_iter().map(Value::String).collect(),
-                );
+                set_list(value, "finalizers", list.into_iter().map(Value::String).collect());
             }
             Change::Owners(one, two) => {
                 let mut list = Vec::new();
                 for choice in [one, two] {
                     let owner = self.owner(namespace, choice, text(value, "/metadata/uid"));
-                    let fresh = list
-                        .iter()
-                        .all(|other: &Value| owner.as_ref().is_some_and(|owner| other["uid"] != owner["uid"]));
+                    let fresh = list.iter().all(|other: &Value| {
+                        owner.as_ref().is_some_and(|owner| other["uid"] != owner["uid"])
+                    });
                     if let Some(owner) = owner.filter(|_| fresh) {
                         list.push(owner);
                     }
@@ -192,7 +194,9 @@ impl World {
                 (at.is_empty() || at == namespace) && !matches!(text(value, "/kind"), "Event" | "Namespace")
             })
             // Nothing owns itself: a real collector would wait for ever.
-            .filter(|value| value["kind"] != "CustomResourceDefinition" && text(value, "/metadata/uid") != own)
+            .filter(|value| {
+                value["kind"] != "CustomResourceDefinition" && text(value, "/metadata/uid") != own
+            })
             .map(|value| {
                 json!({"apiVersion": value["apiVersion"], "kind": value["kind"],
                     "name": value["metadata"]["name"], "uid": value["metadata"]["uid"]})
