@@ -8,6 +8,8 @@ use metalsim_actors::kube::object::Object;
 use metalsim_actors::shell::ClusterRef;
 use tokio::io::DuplexStream;
 
+use super::identity::Identity;
+
 /// Watches and followed logs of one cluster at once.
 const MOST_STREAMS: u32 = 20_000;
 
@@ -48,6 +50,8 @@ impl PodPorts for NoPorts {
 pub struct ApiServer {
     /// The cluster.
     pub cluster: Arc<ClusterRef>,
+    /// Who it is and whom it knows.
+    pub identity: Identity,
     /// The ports of its pods.
     pub ports: Arc<dyn PodPorts>,
     streams: AtomicU32,
@@ -57,9 +61,10 @@ pub struct ApiServer {
 impl ApiServer {
     /// An API server for a cluster.
     #[must_use]
-    pub const fn new(cluster: Arc<ClusterRef>, ports: Arc<dyn PodPorts>) -> Self {
+    pub const fn new(cluster: Arc<ClusterRef>, identity: Identity, ports: Arc<dyn PodPorts>) -> Self {
         Self {
             cluster,
+            identity,
             ports,
             streams: AtomicU32::new(0),
             most_streams: MOST_STREAMS,

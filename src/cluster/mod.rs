@@ -3,5 +3,11 @@
 pub mod api_server;
 pub mod error;
 pub mod etcd;
+pub mod founding;
+pub mod identity;
+pub mod image_version;
+mod kubeadm;
+pub mod manager;
 pub mod pki;
 pub mod serve;
+pub mod simulated;

@@ -14,14 +14,19 @@ mod raw;
 mod validate;
 mod values;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use metalsim_actors::kube::controller::Behaviour;
+use metalsim_actors::kube::version::KubernetesVersion;
 use metalsim_actors::timing::Timing;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::cluster::image_version::ImageVersion;
 
 use self::decode::Decoder;
 use self::layers::{KeyPath, Tree};
@@ -52,6 +57,8 @@ pub struct Settings {
     pub boot: Boot,
     /// Image server; no addresses: off.
     pub images: Images,
+    /// Clusters.
+    pub clusters: Clusters,
     /// Control API.
     pub control: Control,
     /// Simulated durations.
@@ -187,6 +194,21 @@ pub struct Boot {
 pub struct Images {
     /// Addresses; none: off.
     pub listen: Vec<SocketAddr>,
+}
+
+/// Clusters that appear on nodes.
+#[derive(Clone, Debug)]
+pub struct Clusters {
+    /// Where the API servers of registered clusters listen.
+    pub advertise_host: IpAddr,
+    /// Their ports.
+    pub ports: RangeInclusive<u16>,
+    /// The version of Kubernetes of clusters for which nobody names one.
+    pub kubernetes_version: KubernetesVersion,
+    /// How the version is read from an image's name.
+    pub image_version: ImageVersion,
+    /// How clusters behave.
+    pub behaviour: Behaviour,
 }
 
 /// Control API.

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use metalsim_actors::kube::controller::Behaviour;
 use metalsim_actors::timing::Timing;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::cluster::image_version::ImageVersion;
 
 use super::values::{
     AgentTlsValue, HttpUrl, LabelValue, LatencyValue, Listen, ListenList, NamePattern, PowerValue, Secret,
@@ -24,6 +27,7 @@ pub(super) struct Raw {
     pub(super) ironic: RawIronic,
     pub(super) boot: RawBoot,
     pub(super) images: RawImages,
+    pub(super) clusters: RawClusters,
     pub(super) control: RawControl,
     pub(super) timing: RawTiming,
     /// Decoded one by one, because each is laid over the default profile first.
@@ -52,6 +56,7 @@ impl Default for Raw {
             ironic: RawIronic::default(),
             boot: RawBoot::default(),
             images: RawImages::default(),
+            clusters: RawClusters::default(),
             control: RawControl::default(),
             timing: RawTiming::default(),
             profiles: BTreeMap::new(),
@@ -205,6 +210,41 @@ impl Default for RawBoot {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawImages {
     pub(super) listen: ListenList,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawClusters {
+    pub(super) advertise_host: Box<str>,
+    pub(super) ports: Box<str>,
+    pub(super) kubernetes_version: Box<str>,
+    pub(super) image_version: Box<str>,
+    pub(super) node_ready: LatencyValue,
+    pub(super) pod_start: LatencyValue,
+    pub(super) pod_stop: LatencyValue,
+    pub(super) pod_run: LatencyValue,
+}
+
+impl Default for RawClusters {
+    fn default() -> Self {
+        let Behaviour {
+            node_ready,
+            pod_start,
+            pod_stop,
+            pod_run,
+            ..
+        } = Behaviour::default();
+        Self {
+            advertise_host: "127.0.0.1".into(),
+            ports: "20000-29999".into(),
+            kubernetes_version: "v1.34.2".into(),
+            image_version: ImageVersion::DEFAULT.into(),
+            node_ready: LatencyValue(node_ready),
+            pod_start: LatencyValue(pod_start),
+            pod_stop: LatencyValue(pod_stop),
+            pod_run: LatencyValue(pod_run),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

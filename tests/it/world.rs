@@ -21,7 +21,7 @@ use metalsim_actors::node::{Event, Identity, Kind};
 use metalsim_actors::ports::{BootMedia, ConfigDrives, Ironic};
 use metalsim_actors::seed::Seed;
 use metalsim_actors::shell::{Fleet, NodeRef, NodeStart, Permits, Services, ShardPlan};
-use metalsim_actors::testkit::{AgentMedia, KindIronic, PlainDrives, kind};
+use metalsim_actors::testkit::{AgentMedia, KindClusters, KindIronic, PlainDrives, kind};
 use metalsim_actors::time::Clock;
 use metalsim_actors::timing::Timing;
 
@@ -71,6 +71,7 @@ impl World {
             ironic: plan.ironic,
             boot_media: plan.media,
             config_drives: plan.drives,
+            clusters: Arc::new(KindClusters::default()),
             recorder: plan.metrics.clone(),
         });
         let permits = Arc::new(Permits::new(plan.permits, 32, plan.metrics.clone()));

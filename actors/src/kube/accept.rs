@@ -10,8 +10,8 @@ pub enum Form {
     Yaml,
     /// A `Table` of this version of `meta.k8s.io`.
     Table(MetaVersion),
-    /// Only their metadata.
-    Metadata,
+    /// Only their metadata, in this version of `meta.k8s.io`.
+    Metadata(MetaVersion),
 }
 
 /// Versions of `meta.k8s.io`.
@@ -133,7 +133,7 @@ fn form(clause: &Clause<'_>) -> Option<Form> {
     match clause.parameter("as") {
         "" => Some(encoding),
         "Table" => Some(Form::Table(meta()?)),
-        "PartialObjectMetadata" | "PartialObjectMetadataList" => meta().map(|_| Form::Metadata),
+        "PartialObjectMetadata" | "PartialObjectMetadataList" => meta().map(Form::Metadata),
         _ => None,
     }
 }
@@ -173,7 +173,7 @@ mod tests {
             objects(
                 "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
             ),
-            Some(Form::Metadata)
+            Some(Form::Metadata(MetaVersion::V1))
         );
         assert_eq!(objects("application/yaml"), Some(Form::Yaml));
         assert_eq!(objects("text/html"), None);

@@ -25,6 +25,7 @@ pub fn first_service_address() -> Ipv4Addr {
 /// # Errors
 /// A refused write: the store's limits are too small.
 pub fn create(store: &mut Store, now: DateTime<Utc>) -> Result<(), Status> {
+    super::auth::bootstrap_kubeadm(store, now)?;
     let by = WriteOptions::by("kube-apiserver", now);
     for name in NAMESPACES {
         put(

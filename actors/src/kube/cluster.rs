@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::controller::{Behaviour, Context, Kubelet, Kubelets, Queue};
+use super::controller::{Behaviour, Context, Key, Kubelet, Kubelets, Queue};
 use super::controllers;
 use super::etcd::Etcd;
 use super::node::{self, NodeSpec};
@@ -15,8 +15,19 @@ use super::status::Status;
 use super::store::{Change, Changed, Store};
 use crate::seed::Seed;
 
+/// A write of a controller that the store refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// The controller.
+    pub controller: &'static str,
+    /// What it looked at.
+    pub key: Key,
+    /// The store's words.
+    pub message: Box<str>,
+}
+
 /// How far [`Cluster::settle`] came.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settled {
     /// When there is work again; `None` = not before the next write.
     pub next: Option<DateTime<Utc>>,
@@ -24,6 +35,8 @@ pub struct Settled {
     pub looks: usize,
     /// Looks that ended in a refused write.
     pub failed: usize,
+    /// The last of them.
+    pub refusal: Option<Refusal>,
 }
 
 /// One simulated cluster.
@@ -137,6 +150,7 @@ impl Cluster {
             next: None,
             looks: 0,
             failed: 0,
+            refusal: None,
         };
         loop {
             self.observe(now);
@@ -160,13 +174,11 @@ impl Cluster {
             settled.looks += 1;
             if let Err(status) = &outcome {
                 settled.failed += 1;
-                tracing::debug!(
-                    controller = controller.name(),
-                    namespace = &*key.namespace,
-                    name = &*key.name,
-                    message = status.message,
-                    "a controller's write was refused"
-                );
+                settled.refusal = Some(Refusal {
+                    controller: controller.name(),
+                    key: key.clone(),
+                    message: status.message.as_str().into(),
+                });
             }
             self.queue.done((index, key), &outcome, now);
         }

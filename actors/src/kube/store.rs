@@ -16,6 +16,7 @@ mod image;
 mod list;
 mod parts;
 mod placed;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -275,6 +276,14 @@ impl Store {
                     .map(|(_, object)| object)
                     .collect::<Vec<_>>()
             })
+    }
+
+    /// Number of objects of a resource.
+    #[must_use]
+    pub fn count(&self, resource: &Resource) -> usize {
+        self.collections
+            .get(&resource.home)
+            .map_or(0, |objects| objects.len())
     }
 
     /// All objects of a built-in resource; none if there is no such resource.

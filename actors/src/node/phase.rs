@@ -33,6 +33,8 @@ pub enum Phase {
     AgentSilent,
     /// cloud-init sets the operating system from disk up.
     CloudInit,
+    /// kubeadm forms or joins a cluster.
+    Bootstrapping,
     /// An operating system from disk runs.
     OsRunning,
     /// A live system or set-up screen runs.
@@ -45,7 +47,7 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Off,
         Self::PoweringOn,
         Self::Post,
@@ -57,6 +59,7 @@ impl Phase {
         Self::AgentBusy,
         Self::AgentSilent,
         Self::CloudInit,
+        Self::Bootstrapping,
         Self::OsRunning,
         Self::LiveSystem,
         Self::PoweringOff,
@@ -78,6 +81,7 @@ impl Phase {
             Self::AgentBusy => "agent_busy",
             Self::AgentSilent => "agent_silent",
             Self::CloudInit => "cloud_init",
+            Self::Bootstrapping => "bootstrapping",
             Self::OsRunning => "os_running",
             Self::LiveSystem => "live_system",
             Self::PoweringOff => "powering_off",
@@ -101,7 +105,8 @@ impl Phase {
             Host::PoweringOff { .. } => Self::PoweringOff,
             Host::Running(System::Disk) => match node.os().map(Os::stage) {
                 Some(Stage::Reading | Stage::Configuring { .. }) => Self::CloudInit,
-                Some(Stage::Up) | None => Self::OsRunning,
+                Some(Stage::Bootstrapping { .. }) => Self::Bootstrapping,
+                Some(Stage::Up | Stage::BootstrapFailed) | None => Self::OsRunning,
             },
             Host::Running(System::Live | System::Setup) => Self::LiveSystem,
             Host::Running(System::Agent(_)) => {

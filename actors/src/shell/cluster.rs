@@ -145,6 +145,22 @@ impl ClusterRef {
         receiver.await.map_err(|_| ClusterError::Gone)?
     }
 
+    /// Changes the cluster without waiting for it, however many writes wait: for what the simulated machines do, of which
+    /// there are few. The changes of one caller keep their order.
+    pub fn post(&self, change: impl FnOnce(&mut Cluster, DateTime<Utc>) + Send + 'static) {
+        let recorder = Arc::clone(&self.services.recorder);
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let write = Write(Box::new(move |cluster, now| {
+            if catch_unwind(AssertUnwindSafe(|| change(cluster, now))).is_err() {
+                recorder.shell(ShellEvent::StepPanicked);
+            }
+        }));
+        // A cluster that is gone has no use for it.
+        if self.send(write).is_err() {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
     /// Stops the actor: writes are refused from then on.
     pub fn stop(&self) {
         // An error means that it has stopped already.
@@ -189,7 +205,19 @@ impl ClusterRef {
         let settled = catch_unwind(AssertUnwindSafe(|| cluster.settle(now, SLICE)));
         drop(cluster);
         match settled {
-            Ok(settled) => settled.next,
+            Ok(settled) => {
+                if let Some(refusal) = settled.refusal {
+                    tracing::debug!(
+                        cluster = &*self.name,
+                        controller = refusal.controller,
+                        namespace = &*refusal.key.namespace,
+                        name = &*refusal.key.name,
+                        message = &*refusal.message,
+                        "a controller's write was refused"
+                    );
+                }
+                settled.next
+            }
             Err(_) => {
                 self.services.recorder.shell(ShellEvent::StepPanicked);
                 tracing::error!(cluster = &*self.name, "a controller panicked");

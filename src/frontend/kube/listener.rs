@@ -301,6 +301,10 @@ impl Accept {
                 }
                 Err(_) => return,
             };
+            let certificate = match stream.get_ref().1.peer_certificates() {
+                Some(chain) => server.identity.peer(chain),
+                None => Ok(None),
+            };
             let protocol = match stream.get_ref().1.alpn_protocol() {
                 Some(b"h2") => actix_http::Protocol::Http2,
                 // Upgrades come on connections without ALPN.
@@ -312,7 +316,7 @@ impl Accept {
             };
             let accepted = Accepted {
                 stream,
-                peer: Rc::new(Peer { server }),
+                peer: Rc::new(Peer { server, certificate }),
                 head,
             };
             let call = (Watched::new(accepted, watch), protocol, Some(peer));

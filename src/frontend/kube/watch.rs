@@ -21,7 +21,7 @@ use super::answer::{Answer, JSON};
 use super::call::{Place, Server};
 use super::query::Query;
 use super::read::selectors;
-use super::render::{self, Form};
+use super::render::{self, View};
 use crate::cluster::api_server::StreamPermit;
 use crate::frontend::connection::InRequest;
 
@@ -40,7 +40,7 @@ pub(super) fn start(
     server: &Server,
     place: Place,
     query: &Query<'_>,
-    form: Form,
+    view: View,
     busy: Option<InRequest>,
 ) -> Answer {
     let (labels, fields) = selectors(&place, query)?;
@@ -69,7 +69,7 @@ pub(super) fn start(
     let minute = Box::pin(sleep(BOOKMARK));
     let state = Watch {
         server: Arc::clone(server),
-        form: form.including(query.text("includeObject")),
+        view,
         place,
         watcher,
         wake,
@@ -92,7 +92,7 @@ pub(super) fn start(
 struct Watch {
     server: Server,
     place: Place,
-    form: Form,
+    view: View,
     watcher: Watcher,
     wake: Receiver<()>,
     end: Pin<Box<Sleep>>,
@@ -169,7 +169,7 @@ impl Watch {
         let now = self.server.cluster.now();
         let mut out = Vec::with_capacity(events.len().saturating_mul(1024));
         for event in events {
-            render::event(self.form, &self.place, event, now, self.first, &mut out);
+            render::event(self.view, &self.place, event, now, self.first, &mut out);
             self.first = false;
         }
         out.into()

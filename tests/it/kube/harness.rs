@@ -4,8 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metalsim::clock::WallClock;
+use chrono::{DateTime, Utc};
+use metalsim::clock::{self, WallClock};
 use metalsim::cluster::api_server::{ApiServer, NoPorts};
+use metalsim::cluster::identity::Identity;
+use metalsim::cluster::pki::{Authority, PrivateKey, ServerNames};
 use metalsim::frontend::body::BodyLimits;
 use metalsim::frontend::kube::listener::{Listener, Workers};
 use metalsim::frontend::server::{self, ServerOptions};
@@ -16,10 +19,11 @@ use metalsim_actors::kube::bootstrap;
 use metalsim_actors::kube::cluster::Cluster;
 use metalsim_actors::kube::controller::Behaviour;
 use metalsim_actors::kube::intern::Interner;
-use metalsim_actors::kube::store::{Limits, Settings, Store};
+use metalsim_actors::kube::store::{Limits, Settings, Store, Target, WriteOptions};
 use metalsim_actors::seed::Seed;
 use metalsim_actors::shell::{ClusterRef, ClusterServices};
 use metalsim_actors::time::{Clock, SimInstant};
+use serde_json::json;
 
 /// Largest body of a request.
 pub(crate) const MOST_BODY: usize = 3 << 20;
@@ -39,6 +43,7 @@ pub(crate) struct Plan {
 pub(crate) struct Running {
     pub(crate) cluster: Arc<ClusterRef>,
     address: SocketAddr,
+    token: String,
     listeners: Vec<Listener>,
     _workers: Workers,
 }
@@ -57,7 +62,25 @@ impl Running {
         };
         let mut store = Store::new(settings, Arc::new(Interner::default()));
         bootstrap::create(&mut store, clock.calendar(SimInstant::START)).unwrap();
-        let cluster = Cluster::new(store, Arc::new(Behaviour::default()), "".into(), seed);
+        administrator(&mut store, clock.calendar(SimInstant::START));
+        let authority = Authority::generate("kubernetes", clock::wall()).unwrap();
+        let identity = Identity::new(
+            authority.clone(),
+            PrivateKey::generate().unwrap(),
+            "v1.34.2".parse().unwrap(),
+            seed,
+        )
+        .unwrap();
+        let token = identity
+            .token_request(&store, "kube-system", "administrator", &json!({}))
+            .unwrap();
+        let token = token["status"]["token"].as_str().unwrap().to_owned();
+        let cluster = Cluster::new(
+            store,
+            Arc::new(Behaviour::default()),
+            authority.pem().into(),
+            seed,
+        );
         let workers = Workers::start(
             2,
             ServerOptions::new(Protocol::Kube),
@@ -69,7 +92,7 @@ impl Running {
             recorder: metrics,
         };
         let cluster = ClusterRef::start("test", cluster, services, &workers.arbiter().unwrap());
-        let mut api_server = ApiServer::new(Arc::clone(&cluster), Arc::new(NoPorts));
+        let mut api_server = ApiServer::new(Arc::clone(&cluster), identity, Arc::new(NoPorts));
         if let Some(streams) = plan.streams {
             api_server = api_server.with_most_streams(streams);
         }
@@ -82,15 +105,18 @@ impl Running {
                 .unwrap();
         }
         let address = sockets[0].local_addr().unwrap();
-        let mut config = (*tls::self_signed(&["127.0.0.1".to_owned()]).unwrap().config).clone();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let config = Arc::new(config);
+        let names = ServerNames::api_server("cluster.local", None, ["127.0.0.1"]);
+        let issued = authority
+            .issue_server("kube-apiserver", &names, clock::wall(), chrono::Duration::days(1))
+            .unwrap();
+        let config = authority.server_config(&issued).unwrap();
         let listeners = (0..2)
             .map(|_| workers.open(&sockets[0], &api_server, &config).unwrap())
             .collect();
         Self {
             cluster,
             address,
+            token,
             listeners,
             _workers: workers,
         }
@@ -103,7 +129,7 @@ impl Running {
 
     /// Headers with which a request is one of an administrator.
     pub(crate) fn credentials(&self) -> Vec<(&'static str, String)> {
-        Vec::new()
+        vec![("authorization", format!("Bearer {}", self.token))]
     }
 
     /// A kube-rs client of an administrator that connects to `address`: the API server, or something before it.
@@ -125,6 +151,33 @@ impl Running {
             cluster.store.compact(version);
         });
         compacted.await.unwrap();
+    }
+}
+
+/// A service account that may do everything.
+fn administrator(store: &mut Store, now: DateTime<Utc>) {
+    let by = WriteOptions::by("test", now);
+    let subject = json!({"kind": "ServiceAccount", "namespace": "kube-system", "name": "administrator"});
+    let role =
+        json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"});
+    for (group, plural, namespace, body) in [
+        (
+            "",
+            "serviceaccounts",
+            Some("kube-system"),
+            json!({"metadata": {"name": "administrator"}}),
+        ),
+        (
+            "rbac.authorization.k8s.io",
+            "clusterrolebindings",
+            None,
+            json!({"metadata": {"name": "administrator"}, "subjects": [subject], "roleRef": role}),
+        ),
+    ] {
+        let resource = store.registry().find(group, plural).cloned().unwrap();
+        store
+            .create(Target::stored(&resource, namespace), body, by)
+            .unwrap();
     }
 }
 

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ObjectReference, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::finalizer::{Event as Finalizer, finalizer};
 use kube::runtime::wait::{await_condition, conditions};
-use kube::runtime::{metadata_watcher, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Resource as _, ResourceExt as _};
 use serde_json::json;
 
@@ -45,10 +46,17 @@ async fn server_side_apply_creates_shares_conflicts_and_forces() {
 
     let made = maps.patch("shared", &one, &apply(&[("a", "1")])).await.unwrap();
     let again = maps.patch("shared", &one, &apply(&[("a", "1")])).await.unwrap();
-    assert_eq!(made.resource_version(), again.resource_version(), "nothing changed");
+    assert_eq!(
+        made.resource_version(),
+        again.resource_version(),
+        "nothing changed"
+    );
     // Another field is no conflict; the same one is.
     maps.patch("shared", &two, &apply(&[("b", "2")])).await.unwrap();
-    let status = refused(maps.patch("shared", &two, &apply(&[("a", "2"), ("b", "2")])).await);
+    let status = refused(
+        maps.patch("shared", &two, &apply(&[("a", "2"), ("b", "2")]))
+            .await,
+    );
     assert_eq!((status.code, status.reason.as_str()), (409, "Conflict"));
     let causes = status.details.unwrap().causes;
     assert_eq!(causes.len(), 1);
@@ -87,18 +95,28 @@ async fn the_other_patches_and_dry_runs() {
     let made = maps.create(&post, &config_map("a", &[("x", "1")])).await.unwrap();
     let none = PatchParams::default();
     let merged = maps
-        .patch("a", &none, &Patch::<ConfigMap>::Merge(config_map("a", &[("y", "2")])))
+        .patch(
+            "a",
+            &none,
+            &Patch::<ConfigMap>::Merge(config_map("a", &[("y", "2")])),
+        )
         .await
         .unwrap();
     assert_eq!(merged.data.unwrap().len(), 2);
     let strategic = json!({"data": {"y": null}});
-    let patched = maps.patch("a", &none, &Patch::Strategic(strategic)).await.unwrap();
+    let patched = maps
+        .patch("a", &none, &Patch::Strategic(strategic))
+        .await
+        .unwrap();
     assert_eq!(patched.data.unwrap().len(), 1);
     let dry = PatchParams {
         dry_run: true,
         ..PatchParams::default()
     };
-    let shown = maps.patch("a", &dry, &Patch::Merge(json!({"data": {"z": "3"}}))).await.unwrap();
+    let shown = maps
+        .patch("a", &dry, &Patch::Merge(json!({"data": {"z": "3"}})))
+        .await
+        .unwrap();
     assert_eq!(shown.data.unwrap().len(), 2);
     let kept = maps.get("a").await.unwrap();
     assert_eq!(kept.data.unwrap().len(), 1);
@@ -114,9 +132,12 @@ async fn the_other_patches_and_dry_runs() {
         resource_version: None,
     });
     assert_eq!(refused(maps.delete("a", &wrong).await).code, 409);
-    maps.delete_collection(&DeleteParams::default(), &ListParams::default().fields("metadata.name=a"))
-        .await
-        .unwrap();
+    maps.delete_collection(
+        &DeleteParams::default(),
+        &ListParams::default().fields("metadata.name=a"),
+    )
+    .await
+    .unwrap();
     assert!(maps.get_opt("a").await.unwrap().is_none());
 }
 
@@ -124,13 +145,14 @@ async fn the_other_patches_and_dry_runs() {
 async fn a_metadata_watcher_sees_metadata_only() {
     let running = Running::start(&Plan::default());
     let client = running.kube(running.address());
+    let metadata: Api<PartialObjectMeta<ConfigMap>> = Api::namespaced(client.clone(), "default");
     let maps: Api<ConfigMap> = Api::namespaced(client, "default");
     let made = maps
         .create(&PostParams::default(), &config_map("a", &[("x", "1")]))
         .await
         .unwrap();
     let one = watcher::Config::default().fields("metadata.name=a");
-    let mut events = pin!(metadata_watcher(maps.clone(), one));
+    let mut events = pin!(watcher(metadata, one));
     let object = tokio::time::timeout(PATIENCE, async {
         loop {
             if let watcher::Event::InitApply(object) = events.next().await.unwrap().unwrap() {
@@ -171,7 +193,9 @@ async fn finalizers_hold_an_object_until_the_cleanup_is_done() {
     const NAME: &str = "test.metalsim.example/hold";
     let running = Running::start(&Plan::default());
     let maps: Api<ConfigMap> = Api::namespaced(running.kube(running.address()), "default");
-    maps.create(&PostParams::default(), &config_map("held", &[])).await.unwrap();
+    maps.create(&PostParams::default(), &config_map("held", &[]))
+        .await
+        .unwrap();
     let mut seen = Vec::new();
     for round in 0..3 {
         let object = Arc::new(maps.get("held").await.unwrap());
@@ -218,7 +242,10 @@ async fn a_recorder_publishes_events_and_counts_repeated_ones() {
     recorder.publish(&event, &about).await.unwrap();
     let events: Api<k8s_openapi::api::events::v1::Event> = Api::namespaced(client.clone(), "default");
     let found = events.list(&ListParams::default()).await.unwrap();
-    let found: Vec<_> = found.iter().filter(|event| event.reason.as_deref() == Some("Tested")).collect();
+    let found: Vec<_> = found
+        .iter()
+        .filter(|event| event.reason.as_deref() == Some("Tested"))
+        .collect();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].note.as_deref(), Some("all is well"));
     assert_eq!(found[0].series.as_ref().map(|series| series.count), Some(2));
@@ -235,7 +262,10 @@ async fn namespaces_and_pods_go_and_come() {
     let client = running.kube(running.address());
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": "brief"}})).unwrap();
-    let made = namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+    let made = namespaces
+        .create(&PostParams::default(), &namespace)
+        .await
+        .unwrap();
     let pods: Api<Pod> = Api::namespaced(client, "brief");
     let pod: Pod = serde_json::from_value(json!({
         "metadata": {"generateName": "p-"},
@@ -245,9 +275,15 @@ async fn namespaces_and_pods_go_and_come() {
     let pod = pods.create(&PostParams::default(), &pod).await.unwrap();
     assert!(pod.name_any().starts_with("p-"));
     assert_eq!(pod.spec.unwrap().restart_policy.as_deref(), Some("Always"));
-    namespaces.delete("brief", &DeleteParams::default()).await.unwrap();
+    namespaces
+        .delete("brief", &DeleteParams::default())
+        .await
+        .unwrap();
     let uid = made.uid().unwrap();
     let gone = await_condition(namespaces, "brief", conditions::is_deleted(&uid));
-    tokio::time::timeout(PATIENCE, gone).await.expect("still there").unwrap();
+    tokio::time::timeout(PATIENCE, gone)
+        .await
+        .expect("still there")
+        .unwrap();
     assert!(pods.list(&ListParams::default()).await.unwrap().items.is_empty());
 }

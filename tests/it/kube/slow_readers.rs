@@ -93,7 +93,9 @@ async fn two_thousand_watchers_that_never_read_cost_little_and_are_told_in_the_e
         .await;
 
     for change in 1..=CHANGES {
-        http.put(&format!("{path}/large"), &config_map(change)).await.must(200);
+        http.put(&format!("{path}/large"), &config_map(change))
+            .await
+            .must(200);
         if change % 20 == 0 {
             // Streams that are full do not hold up others on their connection.
             let (code, body) = shared[change % SHARED.0].get(&format!("{path}/large")).await;
@@ -105,7 +107,10 @@ async fn two_thousand_watchers_that_never_read_cost_little_and_are_told_in_the_e
     let watchers = plain.len() + streams.len();
     let grown = resident().saturating_sub(before);
     let limit = watchers * PER_WATCHER + SLACK;
-    assert!(grown < limit, "{watchers} watchers hold {grown} bytes, more than {limit}");
+    assert!(
+        grown < limit,
+        "{watchers} watchers hold {grown} bytes, more than {limit}"
+    );
 
     stream::iter(plain)
         .for_each_concurrent(AT_ONCE, |mut plain| async move {

@@ -43,7 +43,10 @@ async fn the_head_of_a_watch_comes_before_its_first_event() {
 
     http.post(MAPS, &config_map("a")).await.must(201);
     let event = events.next().await.unwrap();
-    assert_eq!((&event["type"], &event["object"]["metadata"]["name"]), (&json!("ADDED"), &json!("a")));
+    assert_eq!(
+        (&event["type"], &event["object"]["metadata"]["name"]),
+        (&json!("ADDED"), &json!("a"))
+    );
     let data = shared.data().await.unwrap().unwrap();
     let event: Value = serde_json::from_slice(&data).unwrap();
     assert_eq!(event["object"]["kind"], "ConfigMap");
@@ -55,7 +58,10 @@ async fn one_port_speaks_http2_and_http1_without_alpn() {
     let shared = Http2::connect(&running, 1 << 20).await;
     let (code, body) = shared.get("/api/v1/nodes").await;
     assert_eq!(code, 200);
-    assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["kind"], "NodeList");
+    assert_eq!(
+        serde_json::from_slice::<Value>(&body).unwrap()["kind"],
+        "NodeList"
+    );
     let mut plain = Plain::ask(&running, "/api/v1/nodes", None).await;
     assert!(plain.head().await.starts_with("http/1.1 200"));
     let chosen = connect(running.address(), &[b"http/1.1"], None).await;
@@ -67,7 +73,9 @@ async fn a_watch_list_sends_what_is_there_and_a_bookmark_that_closes_it() {
     let (_running, http) = start();
     let made = http.post(MAPS, &config_map("a")).await.must(201);
     let path = "?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=300";
-    let mut events = http.watch(&format!("{MAPS}{path}&fieldSelector=metadata.name%3Da")).await;
+    let mut events = http
+        .watch(&format!("{MAPS}{path}&fieldSelector=metadata.name%3Da"))
+        .await;
     let first = events.next().await.unwrap();
     assert_eq!(first["type"], "ADDED");
     assert_eq!(first["object"]["kind"], "ConfigMap");
@@ -76,15 +84,24 @@ async fn a_watch_list_sends_what_is_there_and_a_bookmark_that_closes_it() {
     let closing = events.next().await.unwrap();
     assert_eq!(closing["type"], "BOOKMARK");
     let object = &closing["object"];
-    assert_eq!((&object["kind"], &object["apiVersion"]), (&json!("ConfigMap"), &json!("v1")));
-    assert_eq!(object["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
+    assert_eq!(
+        (&object["kind"], &object["apiVersion"]),
+        (&json!("ConfigMap"), &json!("v1"))
+    );
+    assert_eq!(
+        object["metadata"]["annotations"]["k8s.io/initial-events-end"],
+        "true"
+    );
     let told: u64 = version(object).parse().unwrap();
     assert!(told >= version(&made).parse().unwrap());
     // It goes on with what happens.
     http.send("DELETE", &format!("{MAPS}/a"), None).await.must(200);
     let last = events.next().await.unwrap();
     assert_eq!(last["type"], "DELETED");
-    assert!(version(&last["object"]).parse::<u64>().unwrap() > told, "the version is the deletion's");
+    assert!(
+        version(&last["object"]).parse::<u64>().unwrap() > told,
+        "the version is the deletion's"
+    );
 }
 
 #[actix_web::test]
@@ -122,14 +139,21 @@ async fn a_watch_list_with_parameters_that_do_not_go_together_is_invalid() {
     ] {
         let status = http.get(&format!("{MAPS}?{wrong}")).await.must(422);
         assert_eq!(status["reason"], "Invalid", "{wrong}: {status}");
-        assert!(status["details"]["causes"][0]["field"].is_string(), "{wrong}: {status}");
+        assert!(
+            status["details"]["causes"][0]["field"].is_string(),
+            "{wrong}: {status}"
+        );
     }
 }
 
 #[actix_web::test]
 async fn a_watch_ends_when_its_time_is_over() {
     let (_running, http) = start();
-    let mut events = http.watch(&format!("{MAPS}?watch=1&timeoutSeconds=1&allowWatchBookmarks=true")).await;
+    let mut events = http
+        .watch(&format!(
+            "{MAPS}?watch=1&timeoutSeconds=1&allowWatchBookmarks=true"
+        ))
+        .await;
     while let Some(event) = events.next().await {
         assert_ne!(event["type"], "ERROR", "{event}");
     }
@@ -139,20 +163,29 @@ async fn a_watch_ends_when_its_time_is_over() {
 async fn objects_that_move_in_and_out_of_a_selection_are_added_and_deleted() {
     let (_running, http) = start();
     http.post(MAPS, &config_map("a")).await.must(201);
-    let mut events = http.watch(&format!("{MAPS}?watch=1&labelSelector=in%3Dyes")).await;
+    let mut events = http
+        .watch(&format!("{MAPS}?watch=1&labelSelector=in%3Dyes"))
+        .await;
     let label = |value: Value| json!({"metadata": {"labels": {"in": value}}});
     let one = format!("{MAPS}/a");
     http.patch("merge", &one, &label("yes".into())).await.must(200);
-    http.patch("merge", &one, &json!({"data": {"a": "2"}})).await.must(200);
+    http.patch("merge", &one, &json!({"data": {"a": "2"}}))
+        .await
+        .must(200);
     let out = http.patch("merge", &one, &label(Value::Null)).await.must(200);
-    http.patch("merge", &one, &json!({"data": {"a": "3"}})).await.must(200);
+    http.patch("merge", &one, &json!({"data": {"a": "3"}}))
+        .await
+        .must(200);
     http.patch("merge", &one, &label("yes".into())).await.must(200);
     let mut seen = Vec::new();
     for _ in 0..4 {
         let event = events.next().await.unwrap();
         if event["type"] == "DELETED" {
             assert_eq!(version(&event["object"]), version(&out));
-            assert_eq!(event["object"]["metadata"]["labels"]["in"], "yes", "the last state inside");
+            assert_eq!(
+                event["object"]["metadata"]["labels"]["in"], "yes",
+                "the last state inside"
+            );
         }
         seen.push(event["type"].as_str().unwrap().to_owned());
     }
@@ -164,11 +197,22 @@ async fn a_watch_from_a_forgotten_version_is_gone() {
     let (running, http) = start();
     let made = http.post(MAPS, &config_map("a")).await.must(201);
     let old = version(&made).to_owned();
-    http.put(&format!("{MAPS}/a"), &json!({"metadata": {"name": "a"}})).await.must(200);
+    http.put(&format!("{MAPS}/a"), &json!({"metadata": {"name": "a"}}))
+        .await
+        .must(200);
     running.compact().await;
-    let status = http.get(&format!("{MAPS}?watch=1&resourceVersion={old}")).await.must(410);
+    let status = http
+        .get(&format!("{MAPS}?watch=1&resourceVersion={old}"))
+        .await
+        .must(410);
     assert_eq!(status["reason"], "Expired");
-    assert!(status["message"].as_str().unwrap().starts_with("too old resource version: "), "{status}");
+    assert!(
+        status["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("too old resource version: "),
+        "{status}"
+    );
 }
 
 // --- lists
@@ -178,10 +222,16 @@ async fn items_of_a_list_have_no_kind_but_single_objects_do() {
     let (_running, http) = start();
     http.post(MAPS, &config_map("a")).await.must(201);
     let list = http.get(MAPS).await.must(200);
-    assert_eq!((&list["kind"], &list["apiVersion"]), (&json!("ConfigMapList"), &json!("v1")));
+    assert_eq!(
+        (&list["kind"], &list["apiVersion"]),
+        (&json!("ConfigMapList"), &json!("v1"))
+    );
     assert!(list["items"][0]["kind"].is_null() && list["items"][0]["apiVersion"].is_null());
     let one = http.get(&format!("{MAPS}/a")).await.must(200);
-    assert_eq!((&one["kind"], &one["apiVersion"]), (&json!("ConfigMap"), &json!("v1")));
+    assert_eq!(
+        (&one["kind"], &one["apiVersion"]),
+        (&json!("ConfigMap"), &json!("v1"))
+    );
     // An empty one has a version and a list too.
     let empty = http.get("/api/v1/namespaces/missing/pods").await.must(200);
     assert_eq!(empty["items"], json!([]));
@@ -209,7 +259,9 @@ async fn pods_of_a_node_are_paged() {
         "metadata": {"name": "p9"},
         "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "example.org/c:1"}]},
     });
-    http.post("/api/v1/namespaces/default/pods", &late).await.must(201);
+    http.post("/api/v1/namespaces/default/pods", &late)
+        .await
+        .must(201);
     let second = http.get(&format!("{base}&continue={token}")).await.must(200);
     assert!(second["metadata"]["continue"].is_null(), "{second}");
     assert_eq!(version(&first), version(&second));
@@ -232,7 +284,10 @@ async fn a_token_of_a_forgotten_page_is_gone_and_brings_another() {
     assert!(first["metadata"]["remainingItemCount"].as_u64().unwrap() >= 2);
     http.post(MAPS, &config_map("d")).await.must(201);
     running.compact().await;
-    let status = http.get(&format!("{MAPS}?limit=1&continue={token}")).await.must(410);
+    let status = http
+        .get(&format!("{MAPS}?limit=1&continue={token}"))
+        .await
+        .must(410);
     assert_eq!(status["reason"], "Expired");
     let other = status["metadata"]["continue"].as_str().unwrap();
     let rest = http.get(&format!("{MAPS}?continue={other}")).await.must(200);
@@ -243,7 +298,9 @@ async fn a_token_of_a_forgotten_page_is_gone_and_brings_another() {
         .map(|map| &map["metadata"]["name"])
         .collect();
     assert!(names.contains(&&json!("d")) && !names.contains(&&first["items"][0]["metadata"]["name"]));
-    http.get(&format!("{MAPS}?limit=1&continue=nonsense")).await.must(400);
+    http.get(&format!("{MAPS}?limit=1&continue=nonsense"))
+        .await
+        .must(400);
 }
 
 #[actix_web::test]
@@ -253,7 +310,10 @@ async fn a_version_of_the_future_is_not_there_yet() {
         let reply = http.get(&format!("{MAPS}{path}")).await;
         let status = reply.must(504);
         assert_eq!(status["reason"], "Timeout");
-        assert_eq!(status["details"]["causes"][0]["reason"], "ResourceVersionTooLarge");
+        assert_eq!(
+            status["details"]["causes"][0]["reason"],
+            "ResourceVersionTooLarge"
+        );
         assert_eq!(reply.headers["retry-after"], "1");
     }
     http.get(&format!("{MAPS}?resourceVersion=x")).await.must(400);
@@ -262,7 +322,9 @@ async fn a_version_of_the_future_is_not_there_yet() {
 #[actix_web::test]
 async fn unknown_selectors_are_refused() {
     let (_running, http) = start();
-    http.get("/api/v1/pods?fieldSelector=spec.unknown%3Dx").await.must(400);
+    http.get("/api/v1/pods?fieldSelector=spec.unknown%3Dx")
+        .await
+        .must(400);
     http.get("/api/v1/pods?labelSelector=a%3D%3D%3Db").await.must(400);
     http.get("/api/v1/pods?limit=x").await.must(400);
 }
@@ -274,8 +336,14 @@ fn unconditional() -> [(&'static str, Value); 5] {
     let meta = json!({"name": "u", "labels": {"app": "u"}});
     [
         (MAPS, json!({"metadata": meta, "data": {"a": "1"}})),
-        ("/api/v1/namespaces/default/secrets", json!({"metadata": meta, "stringData": {"a": "1"}})),
-        ("/api/v1/nodes", json!({"metadata": meta, "spec": {"providerID": "metal3://u"}})),
+        (
+            "/api/v1/namespaces/default/secrets",
+            json!({"metadata": meta, "stringData": {"a": "1"}}),
+        ),
+        (
+            "/api/v1/nodes",
+            json!({"metadata": meta, "spec": {"providerID": "metal3://u"}}),
+        ),
         (
             "/apis/apps/v1/namespaces/default/deployments",
             json!({"metadata": meta, "spec": {
@@ -298,14 +366,21 @@ async fn a_put_without_a_version_is_unconditional() {
     let (_running, http) = start();
     for (path, mut object) in unconditional() {
         let made = http.post(path, &object).await.must(201);
-        http.patch("merge", &format!("{path}/u"), &json!({"metadata": {"labels": {"x": "y"}}}))
-            .await
-            .must(200);
+        http.patch(
+            "merge",
+            &format!("{path}/u"),
+            &json!({"metadata": {"labels": {"x": "y"}}}),
+        )
+        .await
+        .must(200);
         object["metadata"]["labels"]["z"] = "1".into();
         let put = http.put(&format!("{path}/u"), &object).await.must(200);
         assert_eq!(put["metadata"]["labels"], json!({"app": "u", "z": "1"}), "{path}");
         assert_eq!(put["metadata"]["uid"], made["metadata"]["uid"], "{path}");
-        assert_eq!(put["metadata"]["creationTimestamp"], made["metadata"]["creationTimestamp"]);
+        assert_eq!(
+            put["metadata"]["creationTimestamp"],
+            made["metadata"]["creationTimestamp"]
+        );
         // What the server gave stays.
         assert_eq!(put["spec"]["clusterIP"], made["spec"]["clusterIP"], "{path}");
     }
@@ -325,10 +400,16 @@ async fn fields_of_the_server_that_a_merge_patch_nulls_are_filled_again() {
         });
         let patched = http.patch("merge", &format!("{path}/u"), &patch).await.must(200);
         for field in ["uid", "creationTimestamp"] {
-            assert_eq!(patched["metadata"][field], made["metadata"][field], "{path} {field}");
+            assert_eq!(
+                patched["metadata"][field], made["metadata"][field],
+                "{path} {field}"
+            );
         }
         assert_eq!(patched["metadata"]["labels"]["patched"], "yes", "{path}");
-        assert_eq!(patched["metadata"]["generation"], made["metadata"]["generation"], "{path}");
+        assert_eq!(
+            patched["metadata"]["generation"], made["metadata"]["generation"],
+            "{path}"
+        );
         assert!(!patched["metadata"]["resourceVersion"].is_null());
         assert_eq!(patched["status"].is_null(), made["status"].is_null(), "{path}");
     }
@@ -356,12 +437,17 @@ async fn a_stale_version_is_a_conflict() {
     let (_running, http) = start();
     let made = http.post(MAPS, &config_map("a")).await.must(201);
     let one = format!("{MAPS}/a");
-    http.patch("merge", &one, &json!({"data": {"b": "2"}})).await.must(200);
+    http.patch("merge", &one, &json!({"data": {"b": "2"}}))
+        .await
+        .must(200);
     let mut stale = made.clone();
     stale["data"]["c"] = "3".into();
     let status = http.put(&one, &stale).await.must(409);
     assert_eq!(status["reason"], "Conflict");
-    assert_eq!((&status["details"]["name"], &status["details"]["kind"]), (&json!("a"), &json!("configmaps")));
+    assert_eq!(
+        (&status["details"]["name"], &status["details"]["kind"]),
+        (&json!("a"), &json!("configmaps"))
+    );
     let patch = json!({"metadata": {"resourceVersion": version(&made)}, "data": {"c": "3"}});
     http.patch("merge", &one, &patch).await.must(409);
     http.patch("strategic-merge", &one, &patch).await.must(409);
@@ -383,7 +469,9 @@ async fn writes_that_change_nothing_keep_the_version() {
         for again in [
             http.put(&one, &made).await.must(200),
             http.put(&one, &same).await.must(200),
-            http.patch("merge", &one, &json!({"metadata": {"labels": {"app": "u"}}})).await.must(200),
+            http.patch("merge", &one, &json!({"metadata": {"labels": {"app": "u"}}}))
+                .await
+                .must(200),
             http.patch("strategic-merge", &one, &json!({})).await.must(200),
             http.patch("json", &one, &json!([])).await.must(200),
         ] {
@@ -434,11 +522,21 @@ async fn patches_that_cannot_be_done_are_refused() {
     let failed = json!([{"op": "test", "path": "/data/a", "value": "2"}]);
     http.patch("json", &one, &failed).await.must(422);
     http.patch("json", &one, &json!({"no": "list"})).await.must(400);
-    http.patch("json", &one, &json!([{"op": "fly", "path": "/data"}])).await.must(400);
-    http.patch("merge", &format!("{MAPS}/missing"), &json!({})).await.must(404);
-    http.patch("merge", &one, &json!({"data": {"a": 1}})).await.must(400);
-    http.patch("merge", &one, &json!(["no", "object"])).await.must(400);
-    http.patch("merge", &one, &json!({"data": {"not a key!": "1"}})).await.must(422);
+    http.patch("json", &one, &json!([{"op": "fly", "path": "/data"}]))
+        .await
+        .must(400);
+    http.patch("merge", &format!("{MAPS}/missing"), &json!({}))
+        .await
+        .must(404);
+    http.patch("merge", &one, &json!({"data": {"a": 1}}))
+        .await
+        .must(400);
+    http.patch("merge", &one, &json!(["no", "object"]))
+        .await
+        .must(400);
+    http.patch("merge", &one, &json!({"data": {"not a key!": "1"}}))
+        .await
+        .must(422);
 }
 
 // --- bodies
@@ -447,7 +545,11 @@ async fn patches_that_cannot_be_done_are_refused() {
 async fn a_body_that_is_too_large_is_refused() {
     let (running, http) = start();
     let status = http
-        .send("POST", MAPS, Some(("application/json", vec![b' '; MOST_BODY + 1])))
+        .send(
+            "POST",
+            MAPS,
+            Some(("application/json", vec![b' '; MOST_BODY + 1])),
+        )
         .await
         .must(413);
     assert_eq!(status["reason"], "RequestEntityTooLarge");
@@ -478,7 +580,11 @@ async fn a_body_that_is_too_large_is_refused() {
             break;
         }
     }
-    assert!(answer.starts_with(b"HTTP/1.1 413"), "{}", String::from_utf8_lossy(&answer));
+    assert!(
+        answer.starts_with(b"HTTP/1.1 413"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
 }
 
 #[actix_web::test]
@@ -493,7 +599,10 @@ async fn an_unknown_content_type_is_refused() {
         ("PATCH", format!("{MAPS}/a"), "text/plain"),
         ("DELETE", format!("{MAPS}/a"), "text/plain"),
     ] {
-        let status = http.send(method, &path, Some((kind, text.clone()))).await.must(415);
+        let status = http
+            .send(method, &path, Some((kind, text.clone())))
+            .await
+            .must(415);
         assert_eq!(status["reason"], "UnsupportedMediaType", "{method} {kind}");
     }
     // Strategic merges are for kinds that the server knows the lists of: not of custom ones.
@@ -513,7 +622,12 @@ async fn a_malformed_body_is_a_bad_request() {
         ("PUT", format!("{MAPS}/a"), "application/json", "7"),
         ("PATCH", format!("{MAPS}/a"), "application/merge-patch+json", "{"),
         ("PATCH", format!("{MAPS}/a"), "application/json-patch+json", "{"),
-        ("PATCH", format!("{MAPS}/a?fieldManager=m"), "application/apply-patch+yaml", "\t{"),
+        (
+            "PATCH",
+            format!("{MAPS}/a?fieldManager=m"),
+            "application/apply-patch+yaml",
+            "\t{",
+        ),
         ("DELETE", format!("{MAPS}/a"), "application/json", "{"),
     ] {
         let status = http
@@ -534,7 +648,11 @@ async fn deeply_nested_bodies_break_nothing() {
         ("POST", MAPS.to_owned(), "application/json"),
         ("POST", MAPS.to_owned(), "application/yaml"),
         ("PATCH", format!("{MAPS}/a"), "application/merge-patch+json"),
-        ("PATCH", format!("{MAPS}/a?fieldManager=m"), "application/apply-patch+yaml"),
+        (
+            "PATCH",
+            format!("{MAPS}/a?fieldManager=m"),
+            "application/apply-patch+yaml",
+        ),
     ] {
         for body in [&deep, &lists] {
             let body = Some((kind, body.clone().into_bytes()));

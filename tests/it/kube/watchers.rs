@@ -5,13 +5,13 @@ use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::pin::pin;
 
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Secret};
 use kube::api::ListParams;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
-use chrono::{DateTime, Utc};
 use metalsim_actors::kube::cluster::Cluster;
 use metalsim_actors::kube::store::{DeleteOptions, Part, PatchKind, Target, WriteOptions};
 use metalsim_actors::seed::Seed;
@@ -120,8 +120,12 @@ where
             // Controllers go on while we wait.
             let listed = self.list.list(&selected).await.unwrap();
             let wanted: BTreeSet<[String; 4]> = listed.iter().map(summary).collect();
-            let known: BTreeSet<[String; 4]> =
-                self.store.state().iter().map(|object| summary(&**object)).collect();
+            let known: BTreeSet<[String; 4]> = self
+                .store
+                .state()
+                .iter()
+                .map(|object| summary(&**object))
+                .collect();
             known == wanted
         })
         .await;
@@ -144,7 +148,12 @@ fn change(cluster: &mut Cluster, now: DateTime<Utc>, chance: [u8; 8]) {
     });
     let exists = cluster.store.get(target, &name).is_ok();
     match (exists, dice(4, 4)) {
-        (false, _) => drop(cluster.store.create(target, json!({"metadata": metadata}), by).unwrap()),
+        (false, _) => drop(
+            cluster
+                .store
+                .create(target, json!({"metadata": metadata}), by)
+                .unwrap(),
+        ),
         (true, 0) => drop(
             cluster
                 .store
@@ -154,7 +163,9 @@ fn change(cluster: &mut Cluster, now: DateTime<Utc>, chance: [u8; 8]) {
         (true, _) => {
             let patch = json!({"metadata": metadata});
             let store = &mut cluster.store;
-            store.patch(target, &name, Part::Main, PatchKind::Merge, &patch, by).unwrap();
+            store
+                .patch(target, &name, Part::Main, PatchKind::Merge, &patch, by)
+                .unwrap();
         }
     }
 }
@@ -180,7 +191,9 @@ async fn informers_equal_lists_after_ten_thousand_changes_with_cuts_and_compacti
     let seed = Seed::root(11);
     for index in 1..=CHANGES {
         let chance = seed.child(&index.to_string()).value().to_le_bytes();
-        let changed = running.cluster.write(move |cluster, now| change(cluster, now, chance));
+        let changed = running
+            .cluster
+            .write(move |cluster, now| change(cluster, now, chance));
         changed.await.unwrap();
         if index % CUT == 0 {
             proxy.cut();

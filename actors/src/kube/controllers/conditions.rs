@@ -39,7 +39,9 @@ pub(crate) fn set(conditions: &mut Vec<Value>, wanted: Condition<'_>, now: &str)
         Some(Value::Object(map)) => std::mem::take(map),
         _ => Map::new(),
     };
-    if condition.get("status").is_none_or(|status| status != wanted.status)
+    if condition
+        .get("status")
+        .is_none_or(|status| status != wanted.status)
         || !condition.contains_key("lastTransitionTime")
     {
         condition.insert("lastTransitionTime".to_owned(), now.into());
@@ -97,7 +99,14 @@ mod tests {
             message: "",
         };
         set(&mut list, ready, "1");
-        set(&mut list, Condition { message: "still", ..ready }, "2");
+        set(
+            &mut list,
+            Condition {
+                message: "still",
+                ..ready
+            },
+            "2",
+        );
         assert_eq!(get(&list, "Ready").unwrap()["lastTransitionTime"], "1");
         assert_eq!(text(&list[1], "message"), "still");
         let done = Condition {

@@ -91,7 +91,10 @@ impl Pod {
             time.unwrap_or(object.created)
         });
         let counts = status.container_statuses.iter().map(|one| one.restart_count);
-        let all = status.container_statuses.iter().chain(&status.init_container_statuses);
+        let all = status
+            .container_statuses
+            .iter()
+            .chain(&status.init_container_statuses);
         let finished = status
             .container_statuses
             .iter()
@@ -177,8 +180,13 @@ impl Candidate {
     pub fn compare(&self, other: &Self, now: DateTime<Utc>) -> Ordering {
         let ages = |one: Second, two: Second| {
             // Ages of the same order of magnitude count as the same, so that not always the youngest goes.
-            let magnitude =
-                |time: Second| now.timestamp().saturating_sub(time.0).max(0).checked_ilog2().map_or(0, |log| log + 1);
+            let magnitude = |time: Second| {
+                now.timestamp()
+                    .saturating_sub(time.0)
+                    .max(0)
+                    .checked_ilog2()
+                    .map_or(0, |log| log + 1)
+            };
             magnitude(one).cmp(&magnitude(two))
         };
         let (one, two) = (&self.pod, &other.pod);

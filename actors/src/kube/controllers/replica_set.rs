@@ -143,7 +143,13 @@ fn sync(
             object: &set,
         };
         if present < wanted {
-            failed = create(&reporter, store, context, wanted.saturating_sub(present), &mut active);
+            failed = create(
+                &reporter,
+                store,
+                context,
+                wanted.saturating_sub(present),
+                &mut active,
+            );
         } else if present > wanted {
             let surplus = present.saturating_sub(wanted);
             let (keep, go) = choose(store, context, &set, active, surplus);
@@ -222,7 +228,9 @@ fn choose(
     }
     for sibling in siblings {
         let pods = workload::managed(store, &sibling, &KINDS.pods);
-        pods.iter().filter(|pod| Pod::of(pod).is_active()).for_each(&mut add);
+        pods.iter()
+            .filter(|pod| Pod::of(pod).is_active())
+            .for_each(&mut add);
     }
     let mut candidates: Vec<Candidate> = active
         .into_iter()
@@ -261,7 +269,11 @@ fn status_of(
     let kind = "ReplicaFailure";
     match outcome {
         Err(status) if condition(&conditions, kind).is_none() => {
-            let reason = if direction.is_gt() { "FailedCreate" } else { "FailedDelete" };
+            let reason = if direction.is_gt() {
+                "FailedCreate"
+            } else {
+                "FailedDelete"
+            };
             let now = now_text(context);
             conditions.push(Condition::new(kind, "True", reason, status.message.clone(), &now));
         }

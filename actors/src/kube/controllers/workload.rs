@@ -237,12 +237,7 @@ impl Reporter<'_> {
     ///
     /// # Errors
     /// What the store refuses.
-    pub fn delete_pod(
-        &self,
-        store: &mut Store,
-        context: &Context<'_>,
-        pod: &Object,
-    ) -> Result<(), Status> {
+    pub fn delete_pod(&self, store: &mut Store, context: &Context<'_>, pod: &Object) -> Result<(), Status> {
         if delete(store, context, &super::kinds::KINDS.pods, pod)? {
             let message = format!("Deleted pod: {}", pod.name());
             self.event(store, context, EventType::Normal, "SuccessfulDelete", &message);
@@ -254,10 +249,12 @@ impl Reporter<'_> {
 /// Whether a creation was refused because the namespace is going away: nothing to report.
 #[must_use]
 pub fn namespace_ends(status: &Status) -> bool {
-    status
-        .details
-        .as_ref()
-        .is_some_and(|details| details.causes.iter().any(|cause| cause.kind == "NamespaceTerminating"))
+    status.details.as_ref().is_some_and(|details| {
+        details
+            .causes
+            .iter()
+            .any(|cause| cause.kind == "NamespaceTerminating")
+    })
 }
 
 /// Deletes exactly this object, its dependents in the background. Says whether there was anything to delete.

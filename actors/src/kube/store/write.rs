@@ -10,6 +10,7 @@ use super::parts::{
     check_preconditions, counts_as_generation, drop_nulls, holds_content, keep_other_parts, strip_part,
     uid_conflict, value_for_fields,
 };
+use super::shape::{draft, in_patch};
 use super::{Store, Target, WriteOptions};
 use crate::kube::apply::{self, Writer};
 use crate::kube::object::{Draft, Head, ManagedEntry, Object, Second};
@@ -201,7 +202,7 @@ impl Store {
                 patch::strategic(current, body, &version.layout)?
             }
         };
-        let draft = draft(target, patched)?;
+        let draft = draft(target, patched).map_err(in_patch)?;
         let prepared = self.prepare_update(target, &existing, draft, part, options, None)?;
         self.written(resource, prepared, false, options)
     }
@@ -417,7 +418,8 @@ impl Store {
             created: existing.created,
             deletion: existing.deletion,
         };
-        if !matches!(part, Part::Status | Part::Binding) && counts_as_generation(resource, existing, &object) {
+        if !matches!(part, Part::Status | Part::Binding) && counts_as_generation(resource, existing, &object)
+        {
             object.generation = object.generation.saturating_add(1);
         }
         let managed = self.managed_after_update(target, existing, &object, &draft, part, options, applied);
@@ -558,14 +560,6 @@ impl Store {
 }
 
 /// The body of a request as a draft in the stored version.
-fn draft(target: Target<'_>, body: Value) -> Result<Draft, Status> {
-    convert::check_type(target.resource, target.version, &body)?;
-    Draft::from_value(
-        convert::to_storage(target.resource, target.version, body),
-        &target.resource.kind,
-    )
-}
-
 fn set_namespace(target: Target<'_>, draft: &mut Draft) -> Result<(), Status> {
     let wanted = target
         .namespace

@@ -156,19 +156,15 @@ impl World {
                         list.retain(|present| present != name);
                     }
                 }
-                set_list(
-                    value,
-                    "finalizers",
-                    list.into_iter().map(Value::String).collect(),
-                );
+                set_list(value, "finalizers", list.into_iter().map(Value::String).collect());
             }
             Change::Owners(one, two) => {
                 let mut list = Vec::new();
                 for choice in [one, two] {
                     let owner = self.owner(namespace, choice, text(value, "/metadata/uid"));
-                    let fresh = list
-                        .iter()
-                        .all(|other: &Value| owner.as_ref().is_some_and(|owner| other["uid"] != owner["uid"]));
+                    let fresh = list.iter().all(|other: &Value| {
+                        owner.as_ref().is_some_and(|owner| other["uid"] != owner["uid"])
+                    });
                     if let Some(owner) = owner.filter(|_| fresh) {
                         list.push(owner);
                     }
@@ -192,7 +188,9 @@ impl World {
                 (at.is_empty() || at == namespace) && !matches!(text(value, "/kind"), "Event" | "Namespace")
             })
             // Nothing owns itself: a real collector would wait for ever.
-            .filter(|value| value["kind"] != "CustomResourceDefinition" && text(value, "/metadata/uid") != own)
+            .filter(|value| {
+                value["kind"] != "CustomResourceDefinition" && text(value, "/metadata/uid") != own
+            })
             .map(|value| {
                 json!({"apiVersion": value["apiVersion"], "kind": value["kind"],
                     "name": value["metadata"]["name"], "uid": value["metadata"]["uid"]})

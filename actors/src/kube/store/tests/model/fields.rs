@@ -9,7 +9,11 @@ pub(super) type Owner = (String, String);
 
 const MAPS: [(&str, &str, &str); 3] = [
     ("labels", "/metadata/labels", "/f:metadata/f:labels"),
-    ("annotations", "/metadata/annotations", "/f:metadata/f:annotations"),
+    (
+        "annotations",
+        "/metadata/annotations",
+        "/f:metadata/f:annotations",
+    ),
     ("data", "/data", "/f:data"),
 ];
 
@@ -28,9 +32,7 @@ pub(super) fn flat(value: &Value) -> Flat {
 /// The flat fields that each entry of `managedFields` names.
 pub(super) fn owners(value: &Value) -> BTreeMap<Owner, BTreeSet<String>> {
     let mut owners = BTreeMap::new();
-    let entries = value
-        .pointer("/metadata/managedFields")
-        .and_then(Value::as_array);
+    let entries = value.pointer("/metadata/managedFields").and_then(Value::as_array);
     for entry in entries.into_iter().flatten() {
         let mut owned = BTreeSet::new();
         for (map, _, pointer) in MAPS {
@@ -72,7 +74,9 @@ pub(super) fn applied(
         .map(|(field, _)| field.clone())
         .collect();
     let others = owners.iter().filter(|(owner, _)| **owner != own);
-    let conflicts: usize = others.map(|(_, owned)| owned.intersection(&changed).count()).sum();
+    let conflicts: usize = others
+        .map(|(_, owned)| owned.intersection(&changed).count())
+        .sum();
     if conflicts > 0 && !force {
         return Err(conflicts);
     }

@@ -35,9 +35,7 @@ impl World {
         let namespaces = self.kinds[9].id;
         let closed = |value: &Value| {
             let key = (namespaces, Arc::from(text(value, "/metadata/namespace")));
-            state
-                .get(&key)
-                .is_some_and(|namespace| is_terminating(namespace))
+            state.get(&key).is_some_and(|namespace| is_terminating(namespace))
         };
         let mut stay: BTreeSet<Key> = BTreeSet::new();
         loop {
@@ -106,7 +104,16 @@ impl World {
                 "what has an owner, or is orphaned, stays: {key:?}"
             );
         }
-        eprintln!("STAT settled objects={} withowners={} terminating={} fg={}", after.len()/5*5, after.values().filter(|v| !owners(v).is_empty()).count(), after.values().filter(|v| is_terminating(v)).count(), after.values().filter(|v| is_terminating(v) && has(v,"foregroundDeletion")).count());
+        eprintln!(
+            "STAT settled objects={} withowners={} terminating={} fg={}",
+            after.len() / 5 * 5,
+            after.values().filter(|v| !owners(v).is_empty()).count(),
+            after.values().filter(|v| is_terminating(v)).count(),
+            after
+                .values()
+                .filter(|v| is_terminating(v) && has(v, "foregroundDeletion"))
+                .count()
+        );
         self.settled(&after);
     }
 

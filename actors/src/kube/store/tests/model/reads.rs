@@ -279,7 +279,8 @@ impl World {
             "there is a token as long as there is more"
         );
         if let Some(token) = page.continue_token {
-            list.token = token; eprintln!("STAT page");
+            list.token = token;
+            eprintln!("STAT page");
             list.rest = rest;
             self.lists.push(list);
         }
@@ -422,7 +423,9 @@ impl World {
             assert_eq!(answer.unwrap_err().code, 410, "who lags behind is told");
             return;
         }
-        for e in answer.as_ref().unwrap() { eprintln!("STAT event {:?} end={}", e.kind, e.initial_events_end); }
+        for e in answer.as_ref().unwrap() {
+            eprintln!("STAT event {:?} end={}", e.kind, e.initial_events_end);
+        }
         let events = answer.expect("versions in the window are told");
         assert!(events.len() <= most);
         let full = events.len() == most;

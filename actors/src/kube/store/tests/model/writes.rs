@@ -26,7 +26,7 @@ pub(super) enum Stated {
 /// What a write gave: the object, whether it is gone, whether it was created.
 type Done = Result<(Arc<Object>, bool, bool), Status>;
 
-const MANAGERS: [&str; 3] = ["one", "two", "three"];
+pub(super) const MANAGERS: [&str; 3] = ["one", "two", "three"];
 
 pub(super) fn slot(kinds: std::ops::Range<usize>) -> impl Strategy<Value = Slot> {
     // Most of it happens in one place, or nothing would ever meet.
@@ -59,17 +59,17 @@ impl Slot {
         NAMESPACES[self.namespace]
     }
 
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         NAMES[self.name]
     }
 }
 
-fn written(done: Result<Written, Status>) -> Done {
+pub(super) fn written(done: Result<Written, Status>) -> Done {
     done.map(|written| (written.object, written.gone, written.created))
 }
 
 impl World {
-    fn key(&self, slot: Slot) -> Key {
+    pub(super) fn key(&self, slot: Slot) -> Key {
         let resource = &self.kinds[slot.kind];
         (
             resource.home,
@@ -77,12 +77,12 @@ impl World {
         )
     }
 
-    fn live(&self, slot: Slot) -> Option<Arc<Value>> {
+    pub(super) fn live(&self, slot: Slot) -> Option<Arc<Value>> {
         self.state().get(&self.key(slot)).cloned()
     }
 
     /// Does a write, first as a dry run if it is to be rehearsed, and checks that both say the same.
-    fn perform(&mut self, rehearse: bool, write: impl Fn(&mut Store, bool) -> Done) -> Done {
+    pub(super) fn perform(&mut self, rehearse: bool, write: impl Fn(&mut Store, bool) -> Done) -> Done {
         let rehearsal = rehearse.then(|| {
             let version = self.store.version();
             let done = write(&mut self.store, true);
@@ -119,8 +119,15 @@ impl World {
     }
 
     /// Whether the write went as it had to: refused with one of the codes, or not if there are none. Gives the object's JSON.
-    fn judge(&self, slot: Slot, done: Done, codes: &[u16], what: &str) -> Option<Value> {
-        eprintln!("STAT {what} {} {}", KINDS[slot.kind].1, match &done { Err(s) => s.code.to_string(), Ok(d) => format!("ok gone={} created={}", d.1, d.2)});
+    pub(super) fn judge(&self, slot: Slot, done: Done, codes: &[u16], what: &str) -> Option<Value> {
+        eprintln!(
+            "STAT {what} {} {}",
+            KINDS[slot.kind].1,
+            match &done {
+                Err(s) => s.code.to_string(),
+                Ok(d) => format!("ok gone={} created={}", d.1, d.2),
+            }
+        );
         match done {
             Err(status) => {
                 assert!(
@@ -155,12 +162,10 @@ impl World {
     }
 
     /// Why a creation would be refused.
-    fn refused_creation(&self, slot: Slot) -> Vec<u16> {
+    pub(super) fn refused_creation(&self, slot: Slot) -> Vec<u16> {
         let mut codes = Vec::new();
         if self.kinds[slot.kind].namespaced {
-            let namespace = self
-                .state()
-                .get(&(self.kinds[9].id, Arc::from(slot.namespace())));
+            let namespace = self.state().get(&(self.kinds[9].id, Arc::from(slot.namespace())));
             match namespace {
                 None => codes.push(404),
                 Some(namespace) if is_terminating(namespace) => codes.push(403),
@@ -171,7 +176,7 @@ impl World {
     }
 
     /// The slot itself, or that of the object that it stands for.
-    fn place(&self, slot: Slot) -> Slot {
+    pub(super) fn place(&self, slot: Slot) -> Slot {
         let slots: Vec<Slot> = self
             .state()
             .iter()
@@ -223,7 +228,13 @@ impl World {
                 fields,
                 value,
                 rehearse,
-            } => self.apply(self.place(at), MANAGERS[manager], force, (fields, value), rehearse),
+            } => self.apply(
+                self.place(at),
+                MANAGERS[manager],
+                force,
+                (fields, value),
+                rehearse,
+            ),
             Op::Delete {
                 at,
                 grace,
@@ -319,7 +330,10 @@ impl World {
         match version {
             Stated::Right => {}
             Stated::Missing if way == Way::Put => {
-                sent["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+                sent["metadata"]
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("resourceVersion");
                 if !resource.traits.unconditional_update {
                     codes.push(422);
                 }
@@ -358,7 +372,11 @@ impl World {
             };
         }
         let plain = |value: &Value| without(value, &["resourceVersion", "generation", "managedFields"]);
-        assert_eq!(plain(&result), plain(&expected), "all ways of writing agree: {way:?}");
+        assert_eq!(
+            plain(&result),
+            plain(&expected),
+            "all ways of writing agree: {way:?}"
+        );
     }
 
     /// Writes an object's new form, whole or as a patch.
@@ -466,234 +484,6 @@ impl World {
             expected["spec"]["replicas"] = replicas.into();
             let plain = |value: &Value| without(value, &["resourceVersion", "generation", "managedFields"]);
             assert_eq!(plain(&result), plain(&expected), "a scale changes the replicas");
-        }
-    }
-
-    fn apply(
-        &mut self,
-        slot: Slot,
-        manager: &'static str,
-        force: bool,
-        (fields, value): (u8, u8),
-        rehearse: bool,
-    ) {
-        let resource = Arc::clone(&self.kinds[slot.kind]);
-        let before = self.live(slot);
-        let api_version = resource.api_version(resource.storage_version());
-        let mut config =
-            json!({"apiVersion": api_version, "kind": resource.kind, "metadata": {"name": slot.name()}});
-        let bit = |index: u8| fields & (1 << index) != 0;
-        for (index, key) in ["a", "b"].into_iter().enumerate() {
-            if bit(u8::try_from(index).unwrap()) {
-                config["metadata"]["labels"][key] = "1".into();
-            }
-        }
-        if bit(2) {
-            config["metadata"]["annotations"]["note"] = value.to_string().into();
-        }
-        match slot.kind {
-            CONFIG_MAPS => {
-                for (index, key) in [(3, "k"), (4, "x"), (5, "y")] {
-                    if bit(index) {
-                        config["data"][key] = value.to_string().into();
-                    }
-                }
-            }
-            DEPLOYMENTS if bit(3) => {
-                config["spec"]["template"]["spec"]["containers"] =
-                    json!([{"name": if bit(4) { "c" } else { "e" }, "image": format!("i{value}")}]);
-            }
-            DEPLOYMENTS | WIDGETS if bit(5) => config["spec"]["replicas"] = value.into(),
-            PODS => config["spec"] = json!({"containers": [{"name": "c", "image": "i"}]}),
-            _ => {}
-        }
-        let (dry, real) = (self.options(manager, true), self.options(manager, false));
-        let attempt = |store: &mut Store, rehearsal: bool| {
-            let target = Target::stored(&resource, resource.namespaced.then_some(slot.namespace()));
-            let options = if rehearsal { dry } else { real };
-            written(store.patch(
-                target,
-                slot.name(),
-                Part::Main,
-                PatchKind::Apply { force },
-                &config,
-                options,
-            ))
-        };
-        let done = self.perform(rehearse, attempt);
-        if let Err(status) = &done
-            && status.code == 409
-        {
-            assert!(!force && before.is_some(), "force takes all: {status}");
-            let causes = &status.details.as_ref().unwrap().causes;
-            assert!(causes.iter().all(|cause| cause.kind == "FieldManagerConflict"));
-        }
-        let mut codes = if before.is_none() {
-            self.refused_creation(slot)
-        } else {
-            Vec::new()
-        };
-        if slot.kind == CONFIG_MAPS && codes.is_empty() {
-            let expected = fields::applied(before.as_deref(), &config, manager, force);
-            match (&expected, &done) {
-                (Err(conflicts), Err(status)) => {
-                    assert_eq!(
-                        status.details.as_ref().unwrap().causes.len(),
-                        *conflicts,
-                        "{status}"
-                    );
-                    codes.push(409);
-                }
-                (Ok((flat, owners)), Ok((object, ..))) => {
-                    let value = object.to_value("", "");
-                    assert_eq!(
-                        fields::flat(&value),
-                        *flat,
-                        "an apply does what it says: {config} on {before:?}"
-                    );
-                    let mut found = fields::owners(&value);
-                    found.retain(|_, owned| !owned.is_empty());
-                    assert_eq!(
-                        found, *owners,
-                        "an apply owns what it says: {config} on {before:?}"
-                    );
-                }
-                (expected, done) => panic!("apply: {expected:?} expected, got {done:?}"),
-            }
-        } else if codes.is_empty() && done.as_ref().is_err_and(|status| status.code == 409) {
-            codes.push(409);
-        }
-        let Some(result) = self.judge(slot, done, &codes, "apply") else {
-            return;
-        };
-        for (field, value) in fields::flat(&config) {
-            assert_eq!(
-                fields::flat(&result).get(&field),
-                Some(&value),
-                "an apply does what it says"
-            );
-        }
-        let version = self.store.version();
-        // Without an account, the next apply begins one.
-        let accounted = result.pointer("/metadata/managedFields").is_some();
-        if accounted && self.live(slot).is_some() {
-            self.clock += 1;
-            attempt(&mut self.store, false).expect("an apply again is no conflict");
-            assert_eq!(self.store.version(), version, "an apply again changes nothing");
-        }
-    }
-
-    fn delete(
-        &mut self,
-        slot: Slot,
-        grace: Option<i64>,
-        propagation: Option<Propagation>,
-        (version, uid): (Stated, Stated),
-        rehearse: bool,
-    ) {
-        let before = self.live(slot);
-        let mut codes = Vec::new();
-        let mut options = DeleteOptions {
-            grace_period_seconds: grace,
-            propagation,
-            ..DeleteOptions::default()
-        };
-        match &before {
-            None => codes.push(404),
-            Some(before) => {
-                let stated = |stated: Stated, right: &str| match stated {
-                    Stated::Missing => None,
-                    Stated::Right => Some(right.to_owned()),
-                    Stated::Wrong | Stated::Malformed => Some("1".to_owned()),
-                };
-                options.resource_version = stated(version, text(before, "/metadata/resourceVersion"));
-                options.uid = stated(uid, text(before, "/metadata/uid"));
-                let wrong = |stated| matches!(stated, Stated::Wrong | Stated::Malformed);
-                if wrong(version) || wrong(uid) {
-                    codes.push(409);
-                }
-            }
-        }
-        let resource = Arc::clone(&self.kinds[slot.kind]);
-        let now = self.now();
-        let done = self.perform(rehearse, |store, dry_run| {
-            let options = DeleteOptions {
-                dry_run,
-                ..options.clone()
-            };
-            let target = Target::stored(&resource, resource.namespaced.then_some(slot.namespace()));
-            store
-                .delete(target, slot.name(), &options, now)
-                .map(|deleted| (deleted.object, deleted.gone, false))
-        });
-        let gone = done.as_ref().is_ok_and(|done| done.1);
-        let Some(result) = self.judge(slot, done, &codes, "delete") else {
-            return;
-        };
-        assert!(
-            gone || is_terminating(&result),
-            "what is deleted is gone or going"
-        );
-        if let Some(before) = before.filter(|_| slot.kind != PODS) {
-            let has = |name: &str| finalizers(&before).iter().any(|finalizer| finalizer == name);
-            let policy = match propagation {
-                _ if slot.kind == 6 => Propagation::Background,
-                Some(policy) => policy,
-                None if has("orphan") => Propagation::Orphan,
-                None if has("foregroundDeletion") => Propagation::Foreground,
-                None => Propagation::Background,
-            };
-            let mut held = users_finalizers(&before);
-            match policy {
-                Propagation::Background => {}
-                Propagation::Foreground => held.push("foregroundDeletion".to_owned()),
-                Propagation::Orphan => held.push("orphan".to_owned()),
-            }
-            assert_eq!(gone, held.is_empty(), "finalizers hold");
-            assert_eq!(finalizers(&result), held, "the policy leaves its finalizer");
-        }
-    }
-
-    fn delete_collection(&mut self, of: Selection, limit: usize, propagation: Option<Propagation>) {
-        let expected = self.expected(of, self.store.version());
-        let count = if limit == 0 {
-            expected.len()
-        } else {
-            limit.min(expected.len())
-        };
-        let options = DeleteOptions {
-            propagation,
-            ..DeleteOptions::default()
-        };
-        let resource = Arc::clone(&self.kinds[of.kind]);
-        let target = Target::stored(&resource, of.namespace(&resource));
-        let query = ListQuery {
-            limit,
-            ..of.query(&resource)
-        };
-        let page = self
-            .store
-            .delete_collection(target, &query, &options, at(self.clock))
-            .unwrap();
-        let found: Vec<Value> = page
-            .items
-            .iter()
-            .map(|object| self.render(resource.home, object))
-            .collect();
-        let expected: Vec<Value> = expected
-            .into_iter()
-            .take(count)
-            .map(|(_, value)| (*value).clone())
-            .collect();
-        assert_eq!(found, expected, "the answer of a deletion of many is the list before");
-        self.observe();
-        for value in expected {
-            let key = resource.key(Some(text(&value, "/metadata/namespace")), text(&value, "/metadata/name"));
-            let left = self.state().get(&(resource.home, key.into()));
-            assert!(
-                left.is_none_or(|value| is_terminating(value)),
-                "what is deleted is gone or going"
-            );
         }
     }
 }
