@@ -14,8 +14,10 @@ use std::task::{Context, Poll};
 use actix_http::{HttpService, KeepAlive};
 use actix_rt::net::{ActixStream, Ready, TcpStream};
 use actix_rt::{Arbiter, ArbiterHandle};
-use actix_service::{Service as _, ServiceFactory as _, ServiceFactoryExt as _, boxed, map_config};
-use actix_web::dev::AppConfig;
+use actix_service::{
+    Service as _, ServiceFactory as _, ServiceFactoryExt as _, boxed, fn_factory, map_config,
+};
+use actix_web::dev::{AppConfig, ServiceResponse};
 use actix_web::{App, Error};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -23,6 +25,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::http2::{self, Application, Shared};
 use super::{Peer, configure, upgrade};
 use crate::cluster::api_server::ApiServer;
 use crate::frontend::body::BodyLimits;
@@ -109,9 +112,15 @@ impl Listener {
     }
 }
 
+/// What a thread serves connections with.
+struct Services {
+    http1: Http,
+    application: Application,
+}
+
 thread_local! {
-    /// The thread's HTTP service, made when its first listener opens.
-    static HTTP: RefCell<Option<Rc<Http>>> = const { RefCell::new(None) };
+    /// The thread's services, made when its first listener opens.
+    static SERVICES: RefCell<Option<Rc<Services>>> = const { RefCell::new(None) };
 }
 
 impl Workers {
@@ -205,7 +214,7 @@ struct Accept {
 
 impl Accept {
     async fn run(mut self) {
-        let Some(http) = self.http().await else {
+        let Some(services) = self.services().await else {
             tracing::error!("the HTTP service of a thread did not start");
             return;
         };
@@ -236,7 +245,7 @@ impl Accept {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let connection = self.connection(stream, peer, Rc::clone(&http));
+                    let connection = self.connection(stream, peer, Rc::clone(&services));
                     let mut closed = self.closed.clone();
                     actix_rt::spawn(async move {
                         let _permit = permit;
@@ -255,28 +264,41 @@ impl Accept {
         }
     }
 
-    /// The thread's HTTP service.
-    async fn http(&self) -> Option<Rc<Http>> {
-        if let Some(http) = HTTP.with_borrow(Clone::clone) {
-            return Some(http);
+    /// The thread's services.
+    async fn services(&self) -> Option<Rc<Services>> {
+        if let Some(services) = SERVICES.with_borrow(Clone::clone) {
+            return Some(services);
         }
         let app = App::new()
             .wrap(Measure::new(self.options.protocol, Arc::clone(&self.observer)))
             .configure(configure(self.bodies.clone()));
-        let app = actix_service::IntoServiceFactory::into_factory(app)
-            .map_err(|error: Error| error.error_response());
+        let app = map_config(actix_service::IntoServiceFactory::into_factory(app), |()| {
+            AppConfig::default()
+        });
+        let application = app
+            .map(|answer: ServiceResponse<_>| answer.map_into_boxed_body())
+            .new_service(())
+            .await
+            .ok()?;
+        let application: Application = Rc::new(boxed::service(application));
+        let shared = Rc::clone(&application);
         let factory = HttpService::build()
             .keep_alive(KeepAlive::Timeout(self.options.keep_alive))
             .client_request_timeout(self.options.request_timeout)
             .client_disconnect_timeout(self.options.disconnect_timeout)
+            // A client that has closed its side has gone: it frees what its watch holds.
+            .h1_allow_half_closed(false)
             .on_connect_ext(|io: &Watched<Accepted>, data| {
                 data.insert(Rc::clone(io.connection()));
                 data.insert(Rc::clone(&io.get_ref().peer));
             })
-            .finish(map_config(app, |()| AppConfig::default()));
-        let service = factory.new_service(()).await.ok()?;
-        let service: Rc<Http> = Rc::new(boxed::service(service));
-        HTTP.with_borrow_mut(|slot| Some(Rc::clone(slot.get_or_insert(service))))
+            .finish(
+                fn_factory(move || std::future::ready(Ok::<_, ()>(Rc::clone(&shared))))
+                    .map_err(|error: Error| error.error_response()),
+            );
+        let http1 = boxed::service(factory.new_service(()).await.ok()?);
+        let services = Rc::new(Services { http1, application });
+        SERVICES.with_borrow_mut(|slot| Some(Rc::clone(slot.get_or_insert(services))))
     }
 
     /// One connection, from the handshake to its end.
@@ -284,12 +306,13 @@ impl Accept {
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        http: Rc<Http>,
+        services: Rc<Services>,
     ) -> impl Future<Output = ()> + use<> {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.tls));
         let server = Arc::clone(&self.server);
         let handshake = self.options.handshake_timeout;
-        let watch = self.options.keep_alive.max(self.options.request_timeout);
+        let (keep_alive, request_timeout) = (self.options.keep_alive, self.options.request_timeout);
+        let watch = keep_alive.max(request_timeout);
         async move {
             // Answers are small and written at once: waiting for more only delays them.
             let _ended = stream.set_nodelay(true);
@@ -305,22 +328,34 @@ impl Accept {
                 Some(chain) => server.identity.peer(chain),
                 None => Ok(None),
             };
-            let protocol = match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => actix_http::Protocol::Http2,
+            let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let shown = Rc::new(Peer { server, certificate });
+            let ended = if speaks_http2 {
+                let stream = Watched::new(stream, watch);
+                let shared = Shared {
+                    application: Rc::clone(&services.application),
+                    peer: shown,
+                    connection: Rc::clone(stream.connection()),
+                    address: peer,
+                };
+                http2::serve(stream, shared, keep_alive, request_timeout)
+                    .await
+                    .map_err(|error| error.to_string())
+            } else {
                 // Upgrades come on connections without ALPN.
-                _ => actix_http::Protocol::Http1,
+                let accepted = Accepted {
+                    stream,
+                    peer: shown,
+                    head: Head::Coming(BytesMut::new()),
+                };
+                let call = (
+                    Watched::new(accepted, watch),
+                    actix_http::Protocol::Http1,
+                    Some(peer),
+                );
+                services.http1.call(call).await.map_err(|error| error.to_string())
             };
-            let head = match protocol {
-                actix_http::Protocol::Http1 => Head::Coming(BytesMut::new()),
-                _ => Head::Read(BytesMut::new()),
-            };
-            let accepted = Accepted {
-                stream,
-                peer: Rc::new(Peer { server, certificate }),
-                head,
-            };
-            let call = (Watched::new(accepted, watch), protocol, Some(peer));
-            if let Err(error) = http.call(call).await {
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended with an error");
             }
         }

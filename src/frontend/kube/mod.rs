@@ -9,6 +9,7 @@ mod body;
 mod call;
 mod documents;
 mod exec;
+mod http2;
 pub mod listener;
 mod port_forward;
 mod query;
@@ -37,7 +38,7 @@ use self::query::Query;
 use self::render::View;
 use self::request::{Action, Route};
 use super::body::BodyLimits;
-use super::connection::Connection;
+use super::connection::{Connection, of_connection};
 use super::measure::Template;
 use crate::cluster::api_server::ApiServer;
 use crate::cluster::pki;
@@ -60,11 +61,11 @@ pub struct Peer {
 }
 
 async fn serve(request: HttpRequest, payload: web::Payload, bodies: web::Data<BodyLimits>) -> HttpResponse {
-    let Some(peer) = request.conn_data::<Rc<Peer>>() else {
+    let peer = of_connection::<Rc<Peer>>(&request);
+    let Some(peer) = peer else {
         return answer::status(&Status::internal("the connection leads to no cluster"));
     };
-    let server = Arc::clone(&peer.server);
-    match handle(&server, peer, &request, payload, &bodies).await {
+    match handle(&peer.server, &peer, &request, payload, &bodies).await {
         Ok(answer) => answer,
         Err(status) => answer::status(&status),
     }
@@ -107,13 +108,13 @@ async fn resource(call: &Call<'_>, payload: web::Payload) -> Answer {
         query,
         ..
     } = *call;
+    let place = server
+        .cluster
+        .read(|cluster| Place::of(&cluster.store, &call.path))?;
     let action = call
         .path
         .action(request.method(), query.flag("watch"))
         .ok_or_else(method_not_allowed)?;
-    let place = server
-        .cluster
-        .read(|cluster| Place::of(&cluster.store, &call.path))?;
     request.extensions_mut().insert(template(&place));
     let view = View::new(form(request)?, query)?;
     check_verb(&place, action)?;
@@ -124,7 +125,7 @@ async fn resource(call: &Call<'_>, payload: web::Payload) -> Answer {
         Action::Get => read::get(server, &place, view),
         Action::List => read::list(server, &place, query, view),
         Action::Watch => {
-            let busy = Connection::of(request).map(Connection::enter);
+            let busy = Connection::of(request).map(|connection| connection.enter());
             watch::start(server, place, query, view, busy)
         }
         Action::Create => {
@@ -192,7 +193,9 @@ fn check_verb(place: &Place, action: Action) -> Result<(), Status> {
     let verbs = place
         .subresource()
         .map_or(place.resource.verbs, |subresource| subresource.verbs);
-    if verbs.has(verb) {
+    // Objects of all namespaces can only be read (kubernetes: `apiserver/pkg/endpoints/installer.go`).
+    let everywhere = place.resource.namespaced && place.namespace.is_none();
+    if verbs.has(verb) && (!everywhere || matches!(action, Action::List | Action::Watch)) {
         Ok(())
     } else {
         Err(method_not_allowed())

@@ -42,6 +42,7 @@ pub(super) fn list_query<'a>(place: &Place, query: &'a Query<'_>) -> Result<List
         continue_token: query.text("continue"),
         resource_version: query.text("resourceVersion"),
         version_match: VersionMatch::parse(query.text("resourceVersionMatch"))?,
+        send_initial_events: query.maybe_flag("sendInitialEvents"),
     })
 }
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
 use bytes::Bytes;
-use futures_util::{FutureExt as _, stream};
+use futures_util::{FutureExt as _, Stream, stream};
 use metalsim_actors::kube::object::Object;
-use metalsim_actors::kube::status::Status;
+use metalsim_actors::kube::status::{Reason, Status};
 use metalsim_actors::kube::store::{VersionMatch, WatchEvent, WatchQuery, Watcher};
 use tokio::sync::watch::Receiver;
 use tokio::time::{Sleep, sleep};
@@ -32,10 +32,11 @@ const BOOKMARK: Duration = Duration::from_secs(60);
 /// A watch without `timeoutSeconds` ends after this time, and up to as long again (kube-apiserver: `--min-request-timeout`).
 const SHORTEST: u64 = 1800;
 
-/// Starts a watch.
+/// Starts a watch. A version that is too old is told in the stream: clients that are refused without one try the same version again
+/// (kubernetes: `apiserver/pkg/storage/cacher/cacher.go`, Watch).
 ///
 /// # Errors
-/// 400, 410, 422, 504 for the parameters; 429 when there are too many watches.
+/// 400, 422, 504 for the parameters; 429 when there are too many watches.
 pub(super) fn start(
     server: &Server,
     place: Place,
@@ -58,9 +59,17 @@ pub(super) fn start(
         continue_token: query.text("continue"),
     };
     let wake = server.cluster.subscribe(place.resource.home);
-    let watcher = server
+    let watcher = match server
         .cluster
-        .read(|cluster| cluster.store.watch(place.target(), wanted))?;
+        .read(|cluster| cluster.store.watch(place.target(), wanted))
+    {
+        Ok(watcher) => watcher,
+        Err(status) if status.is(Reason::Expired) => {
+            let only = Ok::<_, std::convert::Infallible>(error(&status));
+            return Ok(streamed(stream::once(std::future::ready(only))));
+        }
+        Err(status) => return Err(status),
+    };
     let seconds = match query.number("timeoutSeconds")? {
         Some(seconds @ 1..) => seconds.unsigned_abs(),
         _ => SHORTEST + watcher.position() % SHORTEST,
@@ -84,9 +93,13 @@ pub(super) fn start(
         let piece = state.next().await?;
         Some((Ok::<_, std::convert::Infallible>(piece), state))
     });
-    Ok(HttpResponse::Ok()
+    Ok(streamed(body))
+}
+
+fn streamed(body: impl Stream<Item = Result<Bytes, std::convert::Infallible>> + 'static) -> HttpResponse {
+    HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, JSON))
-        .streaming(body))
+        .streaming(body)
 }
 
 struct Watch {

@@ -13,6 +13,7 @@ use rustls::{DigitallySignedStruct, SignatureScheme};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -308,6 +309,7 @@ impl Plain {
 /// A connection that speaks HTTP/2. Its windows let nothing in but what is read.
 pub(crate) struct Http2 {
     sender: SendRequest<Bytes>,
+    connection: AbortHandle,
     address: SocketAddr,
     headers: Vec<(&'static str, String)>,
 }
@@ -324,15 +326,21 @@ impl Http2 {
             .handshake(stream)
             .await
             .unwrap();
-        tokio::spawn(async move {
+        let connection = tokio::spawn(async move {
             // It ends with the test.
             drop(connection.await);
         });
         Self {
             sender,
+            connection: connection.abort_handle(),
             address: running.address(),
             headers: running.credentials(),
         }
+    }
+
+    /// Closes the connection without a word.
+    pub(crate) fn cut(&self) {
+        self.connection.abort();
     }
 
     /// Sends a request.

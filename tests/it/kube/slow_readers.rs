@@ -1,5 +1,6 @@
 //! Watchers that do not read.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
@@ -144,9 +145,33 @@ async fn one_watcher_too_many_is_asked_to_come_back_later() {
     // Everything else is served.
     http.get("/api/v1/nodes").await.must(200);
 
+    let is_free = || async { http.request("GET", path).send().await.unwrap().status() == 200 };
+    // The answer that says so is dropped, and with it its place.
     open.pop();
-    until("the place of a watcher that went is free", || async {
-        http.request("GET", path).send().await.unwrap().status() == 200
+    until("the place of a watcher that went is free", is_free).await;
+
+    // One that resets its stream, and one whose connection goes.
+    let shared = Http2::connect(&running, 64 << 10).await;
+    let watch = opened(&shared, path).await;
+    http.get(path).await.must(429);
+    drop(watch);
+    until("the place of a stream that was reset is free", is_free).await;
+    http.get("/api/v1/nodes").await.must(200);
+    let _watch = opened(&shared, path).await;
+    http.get(path).await.must(429);
+    shared.cut();
+    until("the place of a connection that ended is free", is_free).await;
+}
+
+/// A watch, as soon as there is room for it.
+async fn opened(connection: &Http2, path: &str) -> h2::RecvStream {
+    let open = RefCell::new(None);
+    until("there is room for a watch", || async {
+        let response = connection.ask(path).await.await.unwrap();
+        let is_open = response.status() == 200;
+        open.replace(Some(response.into_body()).filter(|_| is_open));
+        is_open
     })
     .await;
+    open.into_inner().unwrap()
 }

@@ -257,6 +257,33 @@ impl World {
     }
 }
 
+impl World {
+    /// The names of all objects of a kind in `default`, in order.
+    pub(crate) fn names(&self, plural: &str) -> Vec<String> {
+        let all = self.cluster.store.all(kind(plural), Some("default"));
+        all.map(|object| object.name().to_owned()).collect()
+    }
+
+    /// Lays `change` over the status of an object of `default`, and settles.
+    pub(crate) fn status(&mut self, plural: &str, name: &str, change: Value) {
+        self.patch(plural, name, Part::Status, json!({ "status": change }));
+    }
+
+    /// Numbers of a status, 0 for those that are not there.
+    pub(crate) fn numbers<const N: usize>(&self, plural: &str, name: &str, fields: [&str; N]) -> [i64; N] {
+        let status = self.at(plural, name, "/status");
+        fields.map(|field| status.get(field).and_then(Value::as_i64).unwrap_or(0))
+    }
+}
+
+/// A template of pods with the label `app: web`, that are bound to `n1`.
+pub(crate) fn template(image: &str) -> Value {
+    json!({
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"nodeName": "n1", "containers": [{"name": "app", "image": image}]},
+    })
+}
+
 /// Lays `more` over `body`.
 pub(crate) fn merge(body: &mut Value, more: Value) {
     match (body, more) {

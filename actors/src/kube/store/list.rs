@@ -83,6 +83,8 @@ pub struct ListQuery<'a> {
     pub resource_version: &'a str,
     /// `resourceVersionMatch`.
     pub version_match: Option<VersionMatch>,
+    /// `sendInitialEvents`, which a list must not have.
+    pub send_initial_events: Option<bool>,
 }
 
 /// A page of a list.
@@ -316,6 +318,12 @@ fn check(query: &ListQuery<'_>) -> Result<(), Status> {
                 "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
             ));
         }
+    }
+    if query.send_initial_events.is_some() {
+        errors.push(FieldError::forbidden(
+            "sendInitialEvents",
+            "sendInitialEvents is forbidden for list",
+        ));
     }
     if !errors.is_empty() {
         return Err(invalid_options(&errors));

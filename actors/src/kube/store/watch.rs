@@ -265,12 +265,6 @@ fn check(query: &WatchQuery<'_>) -> Result<(), Status> {
             "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
         ));
     }
-    if query.send_initial_events == Some(true) && !query.allow_bookmarks {
-        errors.push(FieldError::forbidden(
-            "sendInitialEvents",
-            "sendInitialEvents requires setting allowWatchBookmarks to true",
-        ));
-    }
     if query.version_match.is_some() {
         if query.send_initial_events.is_none() {
             errors.push(FieldError::forbidden(

@@ -127,12 +127,7 @@ impl Store {
         if draft.meta.name.is_empty() {
             name.clone_into(&mut draft.meta.name);
         }
-        if draft.meta.name != name {
-            return Err(Status::bad_request(format!(
-                "the name of the object ({}) does not match the name on the URL ({name})",
-                draft.meta.name
-            )));
-        }
+        check_name(&draft, name)?;
         let Some(existing) = self.find(target.resource, target.namespace, name) else {
             if !target.resource.traits.create_on_update || part != Part::Main {
                 return Err(Status::not_found(target.resource.named(), name));
@@ -203,6 +198,7 @@ impl Store {
             }
         };
         let draft = draft(target, patched).map_err(in_patch)?;
+        check_name(&draft, name)?;
         let prepared = self.prepare_update(target, &existing, draft, part, options, None)?;
         self.written(resource, prepared, false, options)
     }
@@ -245,12 +241,7 @@ impl Store {
         if wanted.meta.name.is_empty() {
             name.clone_into(&mut wanted.meta.name);
         }
-        if wanted.meta.name != name {
-            return Err(Status::bad_request(format!(
-                "the name of the object ({}) does not match the name on the URL ({name})",
-                wanted.meta.name
-            )));
-        }
+        check_name(&wanted, name)?;
         if existing.is_none() && part != Part::Main {
             return Err(Status::not_found(resource.named(), name));
         }
@@ -559,7 +550,19 @@ impl Store {
     }
 }
 
-/// The body of a request as a draft in the stored version.
+/// The name in a body is the one in the path (kubernetes: `apiserver/pkg/endpoints/handlers/rest.go`, checkName).
+fn check_name(draft: &Draft, name: &str) -> Result<(), Status> {
+    match draft.meta.name.as_str() {
+        given if given == name => Ok(()),
+        "" => Err(Status::bad_request(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        ))),
+        given => Err(Status::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({name})"
+        ))),
+    }
+}
+
 fn set_namespace(target: Target<'_>, draft: &mut Draft) -> Result<(), Status> {
     let wanted = target
         .namespace
