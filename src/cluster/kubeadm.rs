@@ -8,7 +8,7 @@ use metalsim_actors::kube::auth::bootstrap_token_user;
 use metalsim_actors::kube::cluster::Cluster;
 use metalsim_actors::kube::etcd::EtcdError;
 use metalsim_actors::kube::kubeadm::bootstrap_token;
-use metalsim_actors::kube::node::{Hardware, NodeSpec, Role};
+use metalsim_actors::kube::node::{Hardware, NodeSpec, Role, Software};
 use metalsim_actors::kube::version::KubernetesVersion;
 use metalsim_actors::node::bmc::Secret;
 use metalsim_actors::node::os::description::SystemDescription;
@@ -378,6 +378,9 @@ fn node_spec(
             memory_kib: profile.memory_mib.saturating_mul(1024),
             disk_kib: largest_disk / 1024,
         },
+        software: Software::default(),
+        addresses: Vec::new(),
+        pod_network: None,
         role,
         provider_id: registration.provider_id.as_deref().unwrap_or_default().to_owned(),
         labels: registration
