@@ -39,7 +39,7 @@ def config_map(name: str, **data: str) -> client.V1ConfigMap:
 
 
 # What a kubelet of 1.34 without swap and outside of a user namespace leaves out.
-NOT_TOLD = {"swap", "running_in_user_namespace"}
+NOT_TOLD = {"swap", "running_in_user_namespace", "kube_proxy_version"}
 
 
 def test_nodes_have_what_a_node_has(core: client.CoreV1Api) -> None:
