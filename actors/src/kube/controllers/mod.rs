@@ -21,6 +21,7 @@ pub mod kubelet_node;
 pub mod namespaces;
 pub mod node_ipam;
 pub mod node_lifecycle;
+pub mod persistent_volumes;
 pub(crate) mod placement;
 pub mod pod_gc;
 pub mod pod_log;
@@ -73,4 +74,6 @@ pub static ALL: &[&dyn Controller] = &[
     &cluster_role_aggregation::ClusterRoleAggregation,
     &custom_resources::CustomResources,
     &resource_quota::ResourceQuotas,
+    &persistent_volumes::VolumeClaims,
+    &persistent_volumes::Volumes,
 ];
