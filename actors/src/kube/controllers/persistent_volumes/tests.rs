@@ -33,7 +33,10 @@ fn a_claim_waits_for_a_volume() {
         world.message("c", "FailedBinding"),
         "no persistent volumes available for this claim and no storage class is set"
     );
-    assert_eq!(world.settle().next.is_some_and(|next| next <= world.now), false);
+    assert!(
+        world.settle().next.is_none_or(|next| next > world.now),
+        "nothing is due"
+    );
     volume(&mut world, "small", "1Gi", json!({}));
     volume(
         &mut world,
