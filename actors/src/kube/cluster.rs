@@ -8,9 +8,10 @@ use chrono::{DateTime, Utc};
 use super::controller::{Behaviour, Context, Key, Kubelet, Kubelets, Queue};
 use super::controllers;
 use super::etcd::Etcd;
-use super::node;
+use super::node::{self, NodeSpec};
 use super::object::Object;
 use super::resource::Resource;
+use super::status::Status;
 use super::store::{Change, Changed, Store};
 use crate::seed::Seed;
 
@@ -109,6 +110,17 @@ impl Cluster {
     #[must_use]
     pub fn present(&self, resource: &Resource, object: &Arc<Object>, now: DateTime<Utc>) -> Arc<Object> {
         node::present(&self.kubelets, resource, object, now).map_or_else(|| Arc::clone(object), Arc::new)
+    }
+
+    /// Adds a node whose kubelet starts now: Node, Lease and kubelet. The node is ready after [`Behaviour::node_ready`]. A Node that is there
+    /// already is that of a machine started again. Call [`Self::settle`] afterwards.
+    ///
+    /// # Errors
+    /// A name that cannot be, or a cluster that is full.
+    pub fn add_node(&mut self, node: &NodeSpec, now: DateTime<Utc>) -> Result<Arc<Object>, Status> {
+        let object = node::register(&mut self.store, node, now)?;
+        self.set_kubelet(&node.name, Some(Kubelet::Running { since: now }), now);
+        Ok(object)
     }
 
     /// A kubelet started or stopped; `None` = there is no such machine any more. Call [`Self::settle`] afterwards.

@@ -94,6 +94,27 @@ impl Default for Hardware {
     }
 }
 
+/// What runs on the machine, as `status.nodeInfo` tells it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Software {
+    /// `osImage`.
+    pub os_image: String,
+    /// `kernelVersion`.
+    pub kernel: String,
+    /// `containerRuntimeVersion`.
+    pub runtime: String,
+}
+
+impl Default for Software {
+    fn default() -> Self {
+        Self {
+            os_image: "Ubuntu 24.04.3 LTS".to_owned(),
+            kernel: "6.8.0-85-generic".to_owned(),
+            runtime: "containerd://2.1.4".to_owned(),
+        }
+    }
+}
+
 /// What a kubelet registers its node with.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NodeSpec {
@@ -105,6 +126,12 @@ pub struct NodeSpec {
     pub internal_ip: Ipv4Addr,
     /// Machine.
     pub hardware: Hardware,
+    /// What runs on it.
+    pub software: Software,
+    /// Further addresses of the node, type (`ExternalIP`, `InternalDNS`, ...) and address.
+    pub addresses: Vec<(String, String)>,
+    /// Network of its pods and prefix length; `None` = the next free one of the cluster.
+    pub pod_network: Option<(Ipv4Addr, u8)>,
     /// What the node is for: labels, and the taint unless `taints` says otherwise.
     pub role: Role,
     /// `spec.providerID`, `metal3://...`; empty = none.
@@ -126,6 +153,9 @@ impl NodeSpec {
             version: version.to_owned(),
             internal_ip,
             hardware: Hardware::default(),
+            software: Software::default(),
+            addresses: Vec::new(),
+            pod_network: None,
             role: Role::Worker,
             provider_id: String::new(),
             labels: Vec::new(),
@@ -171,6 +201,16 @@ impl NodeSpec {
         taints
     }
 
+    fn addresses(&self) -> Vec<Value> {
+        let mut addresses = vec![
+            json!({"type": "InternalIP", "address": self.internal_ip}),
+            json!({"type": "Hostname", "address": self.name}),
+        ];
+        let more = self.addresses.iter();
+        addresses.extend(more.map(|(kind, address)| json!({"type": kind, "address": address})));
+        addresses
+    }
+
     /// Capacity and what is left for pods.
     fn resources(&self) -> (Value, Value) {
         let Hardware {
@@ -214,13 +254,13 @@ impl NodeSpec {
         json!({
             "architecture": "amd64",
             "bootID": boot.hyphenated().to_string(),
-            "containerRuntimeVersion": "containerd://2.1.4",
-            "kernelVersion": "6.8.0-85-generic",
+            "containerRuntimeVersion": self.software.runtime,
+            "kernelVersion": self.software.kernel,
             "kubeProxyVersion": proxy,
             "kubeletVersion": self.version,
             "machineID": machine.simple().to_string(),
             "operatingSystem": "linux",
-            "osImage": "Ubuntu 24.04.3 LTS",
+            "osImage": self.software.os_image,
             "systemUUID": system.hyphenated().to_string(),
         })
     }
@@ -252,10 +292,7 @@ pub fn register(store: &mut Store, spec: &NodeSpec, now: DateTime<Utc>) -> Resul
     let by = WriteOptions::by("kubelet", now);
     let (capacity, allocatable) = spec.resources();
     let known = json!({
-        "addresses": [
-            {"type": "InternalIP", "address": spec.internal_ip},
-            {"type": "Hostname", "address": spec.name},
-        ],
+        "addresses": spec.addresses(),
         "allocatable": allocatable,
         "capacity": capacity,
         "daemonEndpoints": {"kubeletEndpoint": {"Port": PORT}},
@@ -297,6 +334,11 @@ pub fn register(store: &mut Store, spec: &NodeSpec, now: DateTime<Utc>) -> Resul
         let mut node = json!({"taints": spec.taints()});
         if !spec.provider_id.is_empty() {
             node["providerID"] = spec.provider_id.as_str().into();
+        }
+        if let Some((network, prefix)) = spec.pod_network {
+            let network = format!("{network}/{prefix}");
+            node["podCIDRs"] = json!([network]);
+            node["podCIDR"] = network.into();
         }
         let body = json!({
             "metadata": {

@@ -4,6 +4,7 @@ mod authority;
 mod key;
 mod kubeconfig;
 mod peer;
+mod pem;
 mod server;
 #[cfg(test)]
 mod tests;

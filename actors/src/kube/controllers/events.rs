@@ -109,6 +109,14 @@ pub fn record_once(
     }
 }
 
+/// When this event was recorded first, if it is there.
+#[must_use]
+pub fn first_told(store: &Store, about: &ObjectReference, what: &Happening<'_>) -> Option<Second> {
+    let name = name_of(about, what);
+    let event = store.look_up("", "events", Some(namespace_of(about)), &name)?;
+    Second::parse(event.at(&["firstTimestamp"])?.as_str()?)
+}
+
 /// Events about cluster-scoped objects lie in `default`.
 fn namespace_of(about: &ObjectReference) -> &str {
     if about.namespace.is_empty() {

@@ -8,32 +8,42 @@
 //!   `restartPolicy: Always` run for ever, others as long as [`crate::kube::controller::Behaviour::pod_run`] says.
 //! - `metalsim.io/exit-code`: with this code, 0 if there is none.
 
+mod address;
 mod containers;
+mod images;
+mod life;
 mod needs;
+mod status;
+mod step;
 mod types;
 
-use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::conditions::{self, Condition};
+use super::conditions;
 use super::events::{self, EventType, Happening, ObjectReference};
 use super::kinds::{KINDS, about};
+use super::kubelet_node;
 use super::node_ipam;
 use crate::kube::controller::{Context, Controller, Key, Kubelet, later, until};
 use crate::kube::object::{Object, Second};
 use crate::kube::status::Status;
-use crate::kube::store::{Change, Changed, DeleteOptions, Part, Store, Target};
+use crate::kube::store::{Change, Changed, DeleteOptions, Part, Store, Target, node_of};
 
-use containers::{Life, Note};
+use life::{Life, Note};
+use status::Report;
 use types::{PodSpec, PodStatus};
 
 /// Marks the API's image of a static pod.
 const MIRROR: &str = "kubernetes.io/config.mirror";
+/// Reason and message of a pod that ran for too long (kubernetes: `pkg/kubelet/active_deadline.go`).
+const DEADLINE: (&str, &str) = (
+    "DeadlineExceeded",
+    "Pod was active on the node longer than the specified deadline",
+);
 /// Grace of a pod that does not say.
 const GRACE_SECONDS: i64 = 30;
 
@@ -54,6 +64,9 @@ impl Controller for Pods {
     fn observe(&self, store: &Store, change: &Change, look_at: &mut dyn FnMut(Key)) {
         let object = &change.object;
         if let Changed::Deleted(_) = change.changed {
+            if about(change, &KINDS.pods) && object.annotation(MIRROR).is_some() {
+                look_at(Key::of(object));
+            }
             return;
         }
         if about(change, &KINDS.pods) {
@@ -99,6 +112,7 @@ impl Controller for Pods {
         context: &Context<'_>,
     ) -> Result<Option<Duration>, Status> {
         let Some(pod) = store.find(&KINDS.pods, key.namespace(), &key.name).cloned() else {
+            mirror_again(store, key, context)?;
             return Ok(None);
         };
         let Some(spec) = pod.read::<PodSpec>("spec") else {
@@ -142,7 +156,15 @@ fn run(
     let fresh = status.start_time.is_none();
     containers::prepare(spec, &mut status);
     containers::boot(&life, &mut status);
-    let due = later(time_of(start).max(since), life.start_takes);
+    let mut due = later(time_of(start).max(since), life.start_takes);
+    if !spec.host_network {
+        // A network for the pod comes with the readiness of the node.
+        due = due.max(kubelet_node::ready_at(&spec.node_name, since, context));
+    }
+    let deadline = spec
+        .active_deadline_seconds
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .map(|seconds| later(time_of(start), Duration::from_secs(seconds)));
     let mount_fault = needs::volume_fault(store, pod, spec);
     let started = containers::any_started(&status);
     let idle = containers::running(&status).is_empty();
@@ -159,7 +181,7 @@ fn run(
         wait = Some(until(now, due));
     } else {
         if status.pod_ip.is_empty() {
-            status.pod_ip = address(store, pod, spec, node).unwrap_or_default();
+            status.pod_ip = address::free(store, pod, spec, node).unwrap_or_default();
         }
         if status.pod_ip.is_empty() {
             notes.push(Note {
@@ -174,21 +196,49 @@ fn run(
             wait = containers::advance(store, &life, spec, &mut status, &mut notes);
         }
     }
-    let phase = containers::phase(spec, &status);
+    let mut failure = None;
+    if let Some(end) = deadline {
+        if end <= now {
+            notes.extend(killing(&status, false));
+            containers::stop(spec, &mut status, now);
+            notes.push(Note {
+                field_path: String::new(),
+                kind: EventType::Normal,
+                reason: DEADLINE.0,
+                message: DEADLINE.1.to_owned(),
+                once: false,
+            });
+            failure = Some(DEADLINE);
+            wait = None;
+        } else {
+            let left = until(now, end);
+            wait = Some(wait.map_or(left, |wait| wait.min(left)));
+        }
+    }
+    let phase = if failure.is_some() {
+        "Failed"
+    } else {
+        containers::phase(spec, &status)
+    };
     let mut draft = pod.draft();
     let body = conditions::object(&mut draft.body, "status");
     let before = body.clone();
-    let host = host_ip(node);
+    let host = address::host_ip(node);
     if spec.host_network && status.pod_ip.is_empty() {
         status.pod_ip.clone_from(&host);
     }
-    write_status(body, spec, &status, phase, sandbox, (start, now));
-    put_text(body, "hostIP", &host);
+    let report = Report {
+        phase,
+        failure,
+        sandbox,
+        start,
+        now,
+        generation: pod.generation,
+    };
+    status::write(body, spec, &status, report);
     if !host.is_empty() {
+        body.insert("hostIP".to_owned(), host.as_str().into());
         body.insert("hostIPs".to_owned(), json!([{"ip": host}]));
-    }
-    if pod.generation > 0 {
-        body.insert("observedGeneration".to_owned(), pod.generation.into());
     }
     if *body != before {
         store.replace(&KINDS.pods, Part::Status, draft, context.by("kubelet"))?;
@@ -197,152 +247,16 @@ fn run(
     Ok(wait)
 }
 
-fn put_text(map: &mut Map<String, Value>, key: &str, text: &str) {
-    if !text.is_empty() {
-        map.insert(key.to_owned(), text.into());
-    }
-}
-
-/// The node's InternalIP.
-fn host_ip(node: &Object) -> String {
-    let addresses = node.at(&["status", "addresses"]).unwrap_or_default();
-    addresses
-        .as_array()
+/// What is told of the containers that are to stop.
+fn killing(status: &PodStatus, once: bool) -> Vec<Note> {
+    containers::running(status)
         .into_iter()
-        .flatten()
-        .find(|address| address["type"] == "InternalIP")
-        .and_then(|address| address.get("address").and_then(Value::as_str))
-        .unwrap_or("")
-        .to_owned()
-}
-
-/// An address for the pod out of its node's network, that no other pod of the node has. Pods that are over give theirs back when all are taken.
-fn address(store: &Store, pod: &Object, spec: &PodSpec, node: &Object) -> Option<String> {
-    if spec.host_network {
-        return Some(host_ip(node)).filter(|address| !address.is_empty());
-    }
-    let (network, prefix) = node_ipam::pod_network(node)?;
-    let size = 1_u64.checked_shl(32_u32.saturating_sub(u32::from(prefix)))?;
-    let (mut taken, mut over) = (BTreeSet::new(), BTreeSet::new());
-    for other in store.pods_on(node.name()).filter(|other| other.uid != pod.uid) {
-        let Some(status) = other.read::<PodStatus>("status") else {
-            continue;
-        };
-        if let Ok(address) = status.pod_ip.parse::<Ipv4Addr>() {
-            if status.is_over() { &mut over } else { &mut taken }.insert(u32::from(address));
-        }
-    }
-    // Not the network, not the bridge on its first address, not the broadcast address.
-    let count = size.checked_sub(3).filter(|count| *count > 0)?;
-    let start = (pod.uid.as_u128() % u128::from(count)) as u64;
-    let candidates = || {
-        (0..count).filter_map(move |step| {
-            let host = 2 + (start + step) % count;
-            u32::from(network).checked_add(u32::try_from(host).ok()?)
-        })
-    };
-    candidates()
-        .find(|address| !taken.contains(address) && !over.contains(address))
-        .or_else(|| candidates().find(|address| !taken.contains(address)))
-        .map(|address| Ipv4Addr::from(address).to_string())
-}
-
-/// Puts what the kubelet knows into the pod's status; what others wrote there stays.
-fn write_status(
-    body: &mut Map<String, Value>,
-    spec: &PodSpec,
-    status: &PodStatus,
-    phase: &str,
-    sandbox: bool,
-    (start, now): (Second, DateTime<Utc>),
-) {
-    let time = Second::of(now).text();
-    body.insert("phase".to_owned(), phase.into());
-    body.insert("startTime".to_owned(), start.text().into());
-    if !status.pod_ip.is_empty() {
-        body.insert("podIP".to_owned(), status.pod_ip.as_str().into());
-        body.insert("podIPs".to_owned(), json!([{"ip": status.pod_ip}]));
-    }
-    for (key, list) in [
-        ("containerStatuses", &status.container_statuses),
-        ("initContainerStatuses", &status.init_container_statuses),
-    ] {
-        if !list.is_empty() {
-            body.insert(
-                key.to_owned(),
-                serde_json::to_value(list).unwrap_or_else(|_| json!([])),
-            );
-        }
-    }
-    let list = conditions::of(body);
-    let over = matches!(phase, "Succeeded" | "Failed");
-    let mut set = |kind, on: bool, reason, message: &str| {
-        let status = if on { "True" } else { "False" };
-        let wanted = Condition {
-            kind,
-            status,
-            reason,
-            message,
-        };
-        conditions::set(list, wanted, &time);
-    };
-    set("PodReadyToStartContainers", sandbox && !over, "", "");
-    let completed = if phase == "Succeeded" { "PodCompleted" } else { "" };
-    let uninitialized = containers::uninitialized(spec, status);
-    if uninitialized.is_empty() {
-        set("Initialized", true, completed, "");
-    } else {
-        let message = format!("containers with incomplete status: [{}]", uninitialized.join(" "));
-        set("Initialized", false, "ContainersNotInitialized", &message);
-    }
-    let unready = containers::unready(spec, status);
-    let why_not = match phase {
-        "Succeeded" => Some(("PodCompleted", String::new())),
-        "Failed" => Some(("PodFailed", String::new())),
-        _ if unready.is_empty() => None,
-        _ => Some((
-            "ContainersNotReady",
-            format!("containers with unready status: [{}]", unready.join(" ")),
-        )),
-    };
-    match &why_not {
-        Some((reason, message)) => set("ContainersReady", false, reason, message),
-        None => set("ContainersReady", true, "", ""),
-    }
-    let gates = gates(spec, &status.conditions);
-    match why_not {
-        Some((reason, message)) => set("Ready", false, reason, &message),
-        None if !gates.is_empty() => set("Ready", false, "ReadinessGatesNotReady", &gates.join("; ")),
-        None => set("Ready", true, "", ""),
-    }
-    if conditions::get(list, "PodScheduled").is_none() {
-        let scheduled = Condition {
-            kind: "PodScheduled",
-            status: "True",
-            reason: "",
-            message: "",
-        };
-        conditions::set(list, scheduled, &time);
-    }
-}
-
-/// What the pod's readiness gates still want.
-fn gates(spec: &PodSpec, found: &[Value]) -> Vec<String> {
-    spec.readiness_gates
-        .iter()
-        .filter_map(|gate| {
-            let kind = &gate.condition_type;
-            match conditions::get(found, kind) {
-                None => Some(format!(
-                    "corresponding condition of pod readiness gate \"{kind}\" does not exist."
-                )),
-                Some(condition) => {
-                    let status = conditions::text(condition, "status");
-                    (status != "True").then(|| {
-                        format!("the status of pod readiness gate \"{kind}\" is not \"True\", but {status}")
-                    })
-                }
-            }
+        .map(|(field_path, name)| Note {
+            field_path,
+            kind: EventType::Normal,
+            reason: "Killing",
+            message: format!("Stopping container {name}"),
+            once,
         })
         .collect()
 }
@@ -387,34 +301,32 @@ fn terminate(
         let stop = context.behaviour.pod_stop.draw(seed);
         let grace = TimeDelta::try_seconds(grace).and_then(|grace| grace.to_std().ok());
         let due = later(time_of(asked), stop.min(grace.unwrap_or(stop)));
-        let notes: Vec<Note> = running
-            .iter()
-            .map(|(path, name)| Note {
-                field_path: path.clone(),
-                kind: EventType::Normal,
-                reason: "Killing",
-                message: format!("Stopping container {name}"),
-                once: true,
-            })
-            .collect();
+        let notes = killing(&status, true);
         tell(store, context, pod, &spec.node_name, asked, &notes);
         if due > now {
             return Ok(Some(until(now, due)));
         }
     }
-    let mut version = Arc::clone(pod);
+    let mut held = !pod.head.finalizers.is_empty();
     if !running.is_empty() {
         containers::stop(spec, &mut status, now);
         let mut draft = pod.draft();
         let body = conditions::object(&mut draft.body, "status");
         let start = status.start_time.as_deref().and_then(Second::parse);
         let phase = containers::phase(spec, &status);
-        write_status(body, spec, &status, phase, false, (start.unwrap_or(asked), now));
-        version = store
-            .replace(&KINDS.pods, Part::Status, draft, context.by("kubelet"))?
-            .object;
+        let report = Report {
+            phase,
+            failure: None,
+            sandbox: false,
+            start: start.unwrap_or(asked),
+            now,
+            generation: pod.generation,
+        };
+        status::write(body, spec, &status, report);
+        let written = store.replace(&KINDS.pods, Part::Status, draft, context.by("kubelet"))?;
+        held = !written.object.head.finalizers.is_empty();
     }
-    if grace == 0 && !version.head.finalizers.is_empty() {
+    if grace == 0 && held {
         return Ok(None);
     }
     let options = DeleteOptions {
@@ -422,15 +334,32 @@ fn terminate(
         ..DeleteOptions::now()
     };
     let target = Target::stored(&KINDS.pods, pod.namespace());
-    let gone = store.delete(target, pod.name(), &options, now)?.gone;
-    if gone && mirror {
-        mirror_again(store, &version, context)?;
-    }
+    store.delete(target, pod.name(), &options, now)?;
     Ok(None)
 }
 
-/// A static pod cannot be deleted: the kubelet shows it again.
-fn mirror_again(store: &mut Store, pod: &Object, context: &Context<'_>) -> Result<(), Status> {
+/// A static pod cannot be deleted: the kubelet shows it again, while its node is the one that it was on.
+fn mirror_again(store: &mut Store, key: &Key, context: &Context<'_>) -> Result<(), Status> {
+    let last = store.changes_after(store.oldest_version()).rev().find(|change| {
+        about(change, &KINDS.pods)
+            && matches!(change.changed, Changed::Deleted(_))
+            && change.object.name() == &*key.name
+            && change.object.namespace() == key.namespace()
+    });
+    let Some(pod) = last.map(|change| Arc::clone(&change.object)) else {
+        return Ok(());
+    };
+    let node = node_of(&pod);
+    let runs = matches!(context.kubelets.get(&*node), Some(Kubelet::Running { .. }));
+    let present = store.find(&KINDS.nodes, None, &node);
+    let same = present.is_some_and(|node| {
+        let uid = node.uid_text();
+        let mut owners = pod.head.owners.iter().filter(|owner| owner.kind == "Node");
+        owners.all(|owner| owner.uid == uid)
+    });
+    if pod.annotation(MIRROR).is_none() || !runs || !same {
+        return Ok(());
+    }
     let mut draft = pod.draft();
     draft.body.remove("status");
     let mut value = Value::Object(draft.body);

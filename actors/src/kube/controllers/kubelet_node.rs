@@ -25,6 +25,12 @@ const REGISTRATION: TimeDelta = TimeDelta::seconds(5);
 #[derive(Debug)]
 pub struct KubeletNode;
 
+/// When a node whose kubelet runs since `since` is ready.
+pub(super) fn ready_at(node: &str, since: DateTime<Utc>, context: &Context<'_>) -> DateTime<Utc> {
+    let seed = context.seed.child("node-ready").child(node);
+    later(since, context.behaviour.node_ready.draw(seed))
+}
+
 impl Controller for KubeletNode {
     fn name(&self) -> &'static str {
         "kubelet"
@@ -60,13 +66,7 @@ impl Controller for KubeletNode {
         let status = conditions::object(&mut draft.body, "status");
         let before = status.clone();
         let rebooted = set_boot(status, &existing, since);
-        let ready_at = later(
-            since,
-            context
-                .behaviour
-                .node_ready
-                .draw(context.seed.child("node-ready").child(&key.name)),
-        );
+        let ready_at = ready_at(&key.name, since, context);
         let ready = ready_at <= context.now;
         let was_ready = existing
             .at(&["status", "conditions"])

@@ -252,6 +252,43 @@ pub fn template_of(owner: &Object) -> Value {
     }
 }
 
+/// Fields whose empty maps mean the same as nothing.
+const MAPS: [&str; 9] = [
+    "annotations",
+    "labels",
+    "limits",
+    "matchLabels",
+    "metadata",
+    "nodeSelector",
+    "overhead",
+    "requests",
+    "resources",
+];
+
+/// A template without what is the same as not being there (kubernetes: `apimachinery/third_party/forked/golang/reflect`, where an empty
+/// list equals none).
+#[must_use]
+pub fn normal(value: Value) -> Value {
+    match value {
+        Value::Object(map) => Value::Object(
+            map.into_iter()
+                .map(|(key, value)| {
+                    let value = normal(value);
+                    (key, value)
+                })
+                .filter(|(key, value)| match value {
+                    Value::Null => false,
+                    Value::Array(items) => !items.is_empty(),
+                    Value::Object(map) => !map.is_empty() || !MAPS.contains(&key.as_str()),
+                    _ => true,
+                })
+                .collect(),
+        ),
+        Value::Array(items) => Value::Array(items.into_iter().map(normal).collect()),
+        plain => plain,
+    }
+}
+
 /// Prefix of the names of an owner's pods (kubernetes: `pkg/apis/core/validation`: one that is no valid prefix is used without a dash).
 #[must_use]
 pub fn prefix(owner: &str) -> String {

@@ -290,3 +290,6 @@ fn status_of(
         conditions,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::kube::bootstrap;
 use crate::kube::cluster::{Cluster, Settled};
 use crate::kube::controller::{Behaviour, Kubelet};
-use crate::kube::node::{self, NodeSpec};
+use crate::kube::node::NodeSpec;
 use crate::kube::object::Object;
 use crate::kube::resource::{BUILT_IN, Resource};
 use crate::kube::status::Status;
@@ -42,6 +42,16 @@ pub(crate) fn kind(plural: &str) -> &'static Arc<Resource> {
 impl World {
     /// A cluster with the namespaces of a new one; pods start after 2 s, stop after 1 s, run for 5 s.
     pub(crate) fn new() -> Self {
+        Self::behaving(|_| ())
+    }
+
+    /// The same, but it behaves otherwise.
+    pub(crate) fn behaving(change: impl FnOnce(&mut Behaviour)) -> Self {
+        let mut behaviour = Behaviour {
+            node_ready: Latency::millis(1000),
+            ..Behaviour::default()
+        };
+        change(&mut behaviour);
         let settings = Settings {
             seed: Seed::root(11),
             limits: Limits::default(),
@@ -49,10 +59,6 @@ impl World {
         };
         let mut store = Store::new(settings, Arc::default());
         bootstrap::create(&mut store, start()).unwrap();
-        let behaviour = Behaviour {
-            node_ready: Latency::millis(1000),
-            ..Behaviour::default()
-        };
         let cluster = Cluster::new(store, Arc::new(behaviour), "-----CA-----".into(), Seed::root(12));
         let mut world = Self {
             cluster,
@@ -73,8 +79,8 @@ impl World {
     /// Registers a worker and starts its kubelet.
     pub(crate) fn boot(&mut self, name: &str, number: u8) {
         let spec = NodeSpec::worker(name, [172, 22, 0, number].into(), "v1.34.2");
-        node::register(&mut self.cluster.store, &spec, self.now).unwrap();
-        self.start(name);
+        self.cluster.add_node(&spec, self.now).unwrap();
+        self.settle();
     }
 
     /// The machine of a node starts.
@@ -191,11 +197,20 @@ impl World {
     }
 
     pub(crate) fn delete(&mut self, plural: &str, name: &str) {
+        self.delete_with(plural, name, &DeleteOptions::default());
+    }
+
+    /// The same without a grace period.
+    pub(crate) fn delete_now(&mut self, plural: &str, name: &str) {
+        self.delete_with(plural, name, &DeleteOptions::now());
+    }
+
+    fn delete_with(&mut self, plural: &str, name: &str, options: &DeleteOptions) {
         let resource = kind(plural);
         let target = Target::stored(resource, resource.namespaced.then_some("default"));
         self.cluster
             .store
-            .delete(target, name, &DeleteOptions::default(), self.now)
+            .delete(target, name, options, self.now)
             .unwrap();
         self.settle();
     }
@@ -240,6 +255,33 @@ impl World {
             .unwrap()
             .to_owned()
     }
+}
+
+impl World {
+    /// The names of all objects of a kind in `default`, in order.
+    pub(crate) fn names(&self, plural: &str) -> Vec<String> {
+        let all = self.cluster.store.all(kind(plural), Some("default"));
+        all.map(|object| object.name().to_owned()).collect()
+    }
+
+    /// Lays `change` over the status of an object of `default`, and settles.
+    pub(crate) fn status(&mut self, plural: &str, name: &str, change: Value) {
+        self.patch(plural, name, Part::Status, json!({ "status": change }));
+    }
+
+    /// Numbers of a status, 0 for those that are not there.
+    pub(crate) fn numbers<const N: usize>(&self, plural: &str, name: &str, fields: [&str; N]) -> [i64; N] {
+        let status = self.at(plural, name, "/status");
+        fields.map(|field| status.get(field).and_then(Value::as_i64).unwrap_or(0))
+    }
+}
+
+/// A template of pods with the label `app: web`, that are bound to `n1`.
+pub(crate) fn template(image: &str) -> Value {
+    json!({
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"nodeName": "n1", "containers": [{"name": "app", "image": image}]},
+    })
 }
 
 /// Lays `more` over `body`.

@@ -56,7 +56,11 @@ fn a_node_registers_and_becomes_ready() {
     assert_eq!(node.at(&["status", "capacity", "pods"]), Some(json!("110")));
     let lease = world.find("leases", LEASES, "n1").unwrap();
     assert_eq!(lease.head.owners.first().unwrap().uid, node.uid_text());
-    assert_eq!(world.after(3600).looks, 3, "events end, and nothing else happens");
+    assert_eq!(
+        world.after(3700).next,
+        None,
+        "events end, and nothing else happens"
+    );
 }
 
 #[test]
@@ -147,4 +151,27 @@ fn networks_are_given_out_and_taken_back() {
     world.delete("nodes", "n1");
     world.boot("n9", 9);
     assert_eq!(world.at("nodes", "n9", "/spec/podCIDR"), "10.244.1.0/24");
+}
+
+#[test]
+fn what_the_caller_knows_of_a_node_is_told() {
+    let mut world = World::new();
+    let mut spec = NodeSpec::worker("n1", [172, 22, 0, 1].into(), "v1.34.2");
+    spec.addresses = vec![("ExternalIP".to_owned(), "192.0.2.7".to_owned())];
+    spec.pod_network = Some(([10, 9, 8, 0].into(), 25));
+    spec.software.os_image = "An OS".to_owned();
+    spec.taints = Some(Vec::new());
+    let node = world.cluster.add_node(&spec, world.now).unwrap();
+    assert_eq!(
+        node.at(&["status", "addresses"]).unwrap()[2]["address"],
+        "192.0.2.7"
+    );
+    world.after(2);
+    assert_eq!(world.at("nodes", "n1", "/spec/podCIDR"), "10.9.8.0/25");
+    assert_eq!(world.at("nodes", "n1", "/spec/podCIDRs"), json!(["10.9.8.0/25"]));
+    assert_eq!(world.at("nodes", "n1", "/status/nodeInfo/osImage"), "An OS");
+    world.pod("a", "n1", json!({}));
+    world.after(3);
+    let ip = world.at("pods", "a", "/status/podIP");
+    assert!(ip.as_str().unwrap().starts_with("10.9.8."), "{ip}");
 }

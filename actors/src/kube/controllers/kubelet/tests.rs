@@ -1,9 +1,13 @@
 //! Pods on a node whose kubelet runs.
 
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::kube::controllers::testing::World;
+use crate::kube::controllers::testing::{World, kind};
 use crate::kube::store::Part;
+use crate::timing::Latency;
 
 fn phase(world: &World, pod: &str) -> Value {
     world.at("pods", pod, "/status/phase")
@@ -60,6 +64,24 @@ fn a_pod_starts_runs_and_is_ready() {
     let ip = world.at("pods", "a", "/status/podIP");
     assert!(ip.as_str().unwrap().starts_with("10.244.0."), "{ip}");
     assert_eq!(world.at("pods", "a", "/status/qosClass"), "BestEffort");
+    let list = world.at("pods", "a", "/status/conditions");
+    let kinds: Vec<&str> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "PodReadyToStartContainers",
+            "Initialized",
+            "Ready",
+            "ContainersReady",
+            "PodScheduled"
+        ]
+    );
+    assert_eq!(list[2]["observedGeneration"], 1);
     assert_eq!(world.settle().looks, 0);
 }
 
@@ -320,4 +342,215 @@ fn a_static_pod_comes_back() {
     world.after(3);
     assert_ne!(world.get("pods", "etcd-n1").uid, uid);
     assert_eq!(phase(&world, "etcd-n1"), "Running");
+}
+
+#[test]
+fn a_static_pod_comes_back_even_when_it_was_forced_out() {
+    let mut world = World::with_node();
+    let owner = json!([{"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": world.get("nodes", "n1").uid_text(), "controller": true}]);
+    let mirror =
+        json!({"metadata": {"annotations": {"kubernetes.io/config.mirror": "h"}, "ownerReferences": owner}});
+    world.pod("etcd-n1", "n1", mirror);
+    world.after(3);
+    let uid = world.get("pods", "etcd-n1").uid;
+    world.delete_now("pods", "etcd-n1");
+    world.after(3);
+    assert_ne!(world.get("pods", "etcd-n1").uid, uid);
+    world.delete("nodes", "n1");
+    world.delete_now("pods", "etcd-n1");
+    assert!(
+        world.find("pods", "default", "etcd-n1").is_none(),
+        "its node is gone"
+    );
+}
+
+#[test]
+fn a_forced_deletion_takes_no_time() {
+    let mut world = World::with_node();
+    world.pod("a", "n1", json!({}));
+    world.after(5);
+    world.delete_now("pods", "a");
+    assert!(world.find("pods", "default", "a").is_none());
+    world.pod("b", "n1", json!({}));
+    world.after(5);
+    world.stop("n1");
+    world.delete("pods", "b");
+    world.delete_now("pods", "b");
+    assert!(world.find("pods", "default", "b").is_none());
+}
+
+#[test]
+fn a_pod_that_runs_for_too_long_fails() {
+    let mut world = World::with_node();
+    world.pod("a", "n1", json!({"spec": {"activeDeadlineSeconds": 10}}));
+    world.after(9);
+    assert_eq!(phase(&world, "a"), "Running");
+    world.after(1);
+    assert_eq!(phase(&world, "a"), "Failed");
+    assert_eq!(world.at("pods", "a", "/status/reason"), "DeadlineExceeded");
+    assert_eq!(
+        world.condition("pods", "a", "Ready"),
+        ("False".into(), "PodFailed".into())
+    );
+    assert!(state(&world, "a")["terminated"].is_object());
+    let events = world.events("a");
+    assert!(
+        events.contains(&"Killing".to_owned()) && events.contains(&"DeadlineExceeded".to_owned()),
+        "{events:?}"
+    );
+    assert_eq!(world.after(100).looks, 0);
+}
+
+#[test]
+fn mounts_and_resources_are_told() {
+    let mut world = World::with_node();
+    let containers = json!([{
+        "name": "app", "image": "x:1",
+        "resources": {"requests": {"cpu": "10m"}, "limits": {"memory": "1Gi"}},
+        "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": true}],
+    }]);
+    world.pod(
+        "a",
+        "n1",
+        json!({"spec": {"containers": containers, "volumes": [{"name": "v", "emptyDir": {}}]}}),
+    );
+    let mounts = json!([{"name": "v", "mountPath": "/v", "readOnly": true, "recursiveReadOnly": "Disabled"}]);
+    let of =
+        |world: &World, field: &str| world.at("pods", "a", &format!("/status/containerStatuses/0/{field}"));
+    assert_eq!(of(&world, "volumeMounts"), mounts);
+    assert_eq!(of(&world, "resources"), Value::Null);
+    world.after(3);
+    assert_eq!(of(&world, "resources/limits/memory"), "1Gi");
+    assert_eq!(
+        of(&world, "allocatedResources"),
+        json!({"cpu": "10m", "memory": "1Gi"})
+    );
+}
+
+#[test]
+fn a_pod_that_is_not_started_again_fails_with_its_machine() {
+    let mut world = World::with_node();
+    let runs = json!({"metadata": {"annotations": {"metalsim.io/run-duration": "1h"}}, "spec": {"restartPolicy": "Never"}});
+    world.pod("a", "n1", runs);
+    world.after(5);
+    world.stop("n1");
+    world.after(10);
+    world.start("n1");
+    world.after(5);
+    assert_eq!(phase(&world, "a"), "Failed");
+    assert_eq!(state(&world, "a")["terminated"]["exitCode"], 255);
+}
+
+#[test]
+fn containers_to_look_inside() {
+    let mut world = World::with_node();
+    world.pod("a", "n1", json!({}));
+    world.after(5);
+    let debugger = json!([{"name": "debugger", "image": "busybox:1", "targetContainerName": "app"}]);
+    world.patch(
+        "pods",
+        "a",
+        Part::EphemeralContainers,
+        json!({"spec": {"ephemeralContainers": debugger}}),
+    );
+    let debugger = world.at("pods", "a", "/status/ephemeralContainerStatuses/0");
+    assert!(debugger["state"]["running"].is_object(), "{debugger}");
+    assert_eq!(world.condition("pods", "a", "Ready").0, "True");
+    assert!(world.message("a", "Started").contains("container"));
+    world.delete("pods", "a");
+    world.after(2);
+    assert!(world.find("pods", "default", "a").is_none());
+}
+
+#[test]
+fn a_pod_waits_for_the_network_of_its_node() {
+    let mut world = World::behaving(|behaviour| behaviour.node_ready = Latency::millis(30_000));
+    world.boot("n2", 2);
+    world.pod("a", "n2", json!({}));
+    world.pod("host", "n2", json!({"spec": {"hostNetwork": true}}));
+    world.after(29);
+    assert_eq!(
+        (phase(&world, "a"), phase(&world, "host")),
+        (json!("Pending"), json!("Running"))
+    );
+    world.after(1);
+    assert_eq!(phase(&world, "a"), "Running");
+}
+
+/// What may befall a cluster.
+#[derive(Clone, Debug)]
+enum Deed {
+    Pod(u8, u8),
+    Delete(u8),
+    Force(u8),
+    Stop(u8),
+    Start(u8),
+    Wait(u16),
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        3 => (0_u8..6, 1_u8..4).prop_map(|(pod, node)| Deed::Pod(pod, node)),
+        1 => (0_u8..6).prop_map(Deed::Delete),
+        1 => (0_u8..6).prop_map(Deed::Force),
+        2 => (1_u8..4).prop_map(Deed::Stop),
+        2 => (1_u8..4).prop_map(Deed::Start),
+        4 => (1_u16..400).prop_map(Deed::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_all_is_well_in_the_end(deeds in proptest::collection::vec(deed(), 1..25)) {
+        let mut world = World::new();
+        for number in 1..4 {
+            world.boot(&format!("n{number}"), number);
+        }
+        world.after(3);
+        let mut runs = BTreeSet::from([1, 2, 3]);
+        for deed in deeds {
+            match deed {
+                Deed::Pod(pod, node) => {
+                    let name = format!("p{pod}");
+                    if world.find("pods", "default", &name).is_none() {
+                        world.pod(&name, &format!("n{node}"), json!({}));
+                    }
+                }
+                Deed::Delete(pod) if world.find("pods", "default", &format!("p{pod}")).is_some() => {
+                    world.delete("pods", &format!("p{pod}"));
+                }
+                Deed::Force(pod) if world.find("pods", "default", &format!("p{pod}")).is_some() => {
+                    world.delete_now("pods", &format!("p{pod}"));
+                }
+                Deed::Stop(node) if runs.remove(&node) => world.stop(&format!("n{node}")),
+                Deed::Start(node) if runs.insert(node) => world.start(&format!("n{node}")),
+                Deed::Wait(seconds) => {
+                    world.after(i64::from(seconds));
+                }
+                _ => {}
+            }
+        }
+        for node in 1..4 {
+            if runs.insert(node) {
+                world.start(&format!("n{node}"));
+            }
+        }
+        world.after(60);
+        let mut addresses = BTreeSet::new();
+        for pod in world.cluster.store.all(kind("pods"), None) {
+            prop_assert!(!pod.is_terminating());
+            prop_assert_eq!(world.at("pods", pod.name(), "/status/phase"), "Running");
+            prop_assert_eq!(world.condition("pods", pod.name(), "Ready").0, "True");
+            prop_assert!(addresses.insert(world.at("pods", pod.name(), "/status/podIP").to_string()));
+        }
+        for node in 1..4 {
+            let name = format!("n{node}");
+            prop_assert_eq!(world.condition("nodes", &name, "Ready").0, "True");
+            prop_assert_eq!(world.at("nodes", &name, "/spec/taints"), Value::Null);
+        }
+        world.after(4000);
+        prop_assert_eq!(world.settle().next, None, "nothing is left to do");
+    }
 }

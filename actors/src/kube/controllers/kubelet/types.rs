@@ -1,7 +1,7 @@
 //! What the kubelet reads of a pod's spec, and what it writes into its status.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 #[derive(Deserialize, Default, Debug)]
 #[serde(rename_all = "camelCase", default)]
@@ -9,8 +9,10 @@ pub(super) struct PodSpec {
     pub(super) node_name: String,
     pub(super) restart_policy: String,
     pub(super) host_network: bool,
+    pub(super) active_deadline_seconds: Option<i64>,
     pub(super) containers: Vec<Container>,
     pub(super) init_containers: Vec<Container>,
+    pub(super) ephemeral_containers: Vec<Container>,
     pub(super) volumes: Vec<Value>,
     pub(super) readiness_gates: Vec<ReadinessGate>,
 }
@@ -33,11 +35,38 @@ pub(super) struct Container {
     pub(super) env_from: Vec<Value>,
     pub(super) readiness_probe: Option<Probe>,
     pub(super) startup_probe: Option<Probe>,
+    pub(super) resources: Map<String, Value>,
+    pub(super) volume_mounts: Vec<VolumeMount>,
+}
+
+/// A mount, in the spec and in the status.
+#[derive(Serialize, Deserialize, Default, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct VolumeMount {
+    pub(super) mount_path: String,
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) read_only: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) recursive_read_only: Option<String>,
 }
 
 impl Container {
     pub(super) fn is_sidecar(&self) -> bool {
         self.restart_policy == "Always"
+    }
+
+    /// The mounts as the status tells them: no runtime mounts read-only below the top unless it is asked to.
+    pub(super) fn mounts(&self) -> Vec<VolumeMount> {
+        let tell = |mount: &VolumeMount| VolumeMount {
+            recursive_read_only: mount.read_only.then(|| {
+                let wanted = mount.recursive_read_only.as_deref();
+                let on = matches!(wanted, Some("Enabled" | "IfPossible"));
+                if on { "Enabled" } else { "Disabled" }.to_owned()
+            }),
+            ..mount.clone()
+        };
+        self.volume_mounts.iter().map(tell).collect()
     }
 }
 
@@ -57,6 +86,7 @@ pub(super) struct PodStatus {
     pub(super) conditions: Vec<Value>,
     pub(super) container_statuses: Vec<ContainerStatus>,
     pub(super) init_container_statuses: Vec<ContainerStatus>,
+    pub(super) ephemeral_container_statuses: Vec<ContainerStatus>,
 }
 
 impl PodStatus {
@@ -80,6 +110,14 @@ pub(super) struct ContainerStatus {
     #[serde(rename = "containerID", skip_serializing_if = "String::is_empty")]
     pub(super) container_id: String,
     pub(super) started: bool,
+    /// What the node keeps for it: its requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) allocated_resources: Option<Value>,
+    /// Once it was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) resources: Option<Map<String, Value>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) volume_mounts: Vec<VolumeMount>,
 }
 
 #[derive(Serialize, Deserialize, Default, Debug, Clone, PartialEq)]

@@ -403,8 +403,8 @@ fn networking() {
         &ingress,
         &[
             (
-                &[("/spec/rules", json!([]))],
-                "spec: Invalid value: []: either `defaultBackend` or `rules` must be specified",
+                &[("/spec/rules", Value::Null)],
+                "spec: Invalid value: null: either `defaultBackend` or `rules` must be specified",
             ),
             (
                 &[(&format!("{path}/pathType"), Value::Null)],

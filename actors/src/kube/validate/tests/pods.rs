@@ -292,7 +292,7 @@ fn deployments() {
             ),
             (
                 &[("/spec/selector/matchLabels", json!({}))],
-                "spec.selector: Invalid value: {\"matchLabels\":{}}: empty selector is invalid for deployment",
+                "spec.selector: Invalid value: {}: empty selector is invalid for deployment",
             ),
             (
                 &[("/spec/template/metadata/labels", json!({"a": "c"}))],

@@ -52,7 +52,7 @@ pub(super) fn way() -> impl Strategy<Value = Way> {
 }
 
 /// A new object of a kind.
-pub(super) fn fresh(kind: usize, payload: u8) -> Value {
+pub(super) fn fresh(kind: usize, namespace: &str, payload: u8) -> Value {
     let container = json!({"name": "c", "image": "i0"});
     let mut value = match kind {
         DEPLOYMENTS => json!({"spec": {"selector": {"matchLabels": {"a": "1"}},
@@ -62,6 +62,9 @@ pub(super) fn fresh(kind: usize, payload: u8) -> Value {
     };
     value["metadata"] = json!({});
     set_payload(kind, payload, &mut value);
+    if value.get("involvedObject").is_some() {
+        value["involvedObject"]["namespace"] = namespace.into();
+    }
     if kind == PODS && payload > 0 {
         value["spec"]["nodeName"] = "a".into();
     }
@@ -82,7 +85,8 @@ fn set_payload(kind: usize, payload: u8, value: &mut Value) {
         5 => value["spec"]["unschedulable"] = (payload % 2 == 1).into(),
         6 => {
             value["reason"] = format!("R{payload}").into();
-            value["involvedObject"] = json!({"kind": "Pod", "name": "a"});
+            value["involvedObject"]["kind"] = "Pod".into();
+            value["involvedObject"]["name"] = "a".into();
         }
         _ => value["spec"]["replicas"] = payload.into(),
     }
@@ -100,7 +104,9 @@ fn set_image(containers: &str, payload: u8, value: &mut Value) {
 pub(super) fn set_status(kind: usize, value: u8, object: &mut Value) {
     match kind {
         PODS => object["status"]["phase"] = ["Pending", "Running", "Failed"][usize::from(value % 3)].into(),
-        _ => object["status"]["replicas"] = value.into(),
+        5 => object["status"]["nodeInfo"]["osImage"] = value.to_string().into(),
+        // Zero is left out by Go.
+        _ => object["status"]["replicas"] = (value + 1).into(),
     }
 }
 

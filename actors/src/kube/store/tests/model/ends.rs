@@ -17,6 +17,10 @@ impl World {
         let api_version = resource.api_version(resource.storage_version());
         let mut config =
             json!({"apiVersion": api_version, "kind": resource.kind, "metadata": {"name": slot.name()}});
+        if slot.kind == DEPLOYMENTS && before.is_none() {
+            config["spec"] = json!({"selector": {"matchLabels": {"a": "1"}}, "template": {
+                "metadata": {"labels": {"a": "1"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}});
+        }
         let bit = |index: u8| fields & (1 << index) != 0;
         for (index, key) in ["a", "b"].into_iter().enumerate() {
             if bit(u8::try_from(index).unwrap()) {

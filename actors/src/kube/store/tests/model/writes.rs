@@ -120,14 +120,6 @@ impl World {
 
     /// Whether the write went as it had to: refused with one of the codes, or not if there are none. Gives the object's JSON.
     pub(super) fn judge(&self, slot: Slot, done: Done, codes: &[u16], what: &str) -> Option<Value> {
-        eprintln!(
-            "STAT {what} {} {}",
-            KINDS[slot.kind].1,
-            match &done {
-                Err(s) => s.code.to_string(),
-                Ok(d) => format!("ok gone={} created={}", d.1, d.2),
-            }
-        );
         match done {
             Err(status) => {
                 assert!(
@@ -272,7 +264,7 @@ impl World {
     }
 
     fn create(&mut self, slot: Slot, payload: u8, changes: &[Change], generate: bool, rehearse: bool) {
-        let mut body = fresh(slot.kind, payload);
+        let mut body = fresh(slot.kind, slot.namespace(), payload);
         for change in changes {
             self.change(slot.kind, slot.namespace(), *change, &mut body);
         }
@@ -421,7 +413,7 @@ impl World {
         } else {
             vec![404]
         };
-        let mut body = fresh(slot.kind, 1);
+        let mut body = fresh(slot.kind, slot.namespace(), 1);
         body["metadata"]["name"] = slot.name().into();
         let done = self.send(slot, Part::Main, way, (&body, &body.clone()), true);
         assert!(
