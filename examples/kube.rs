@@ -153,7 +153,7 @@ async fn cluster(host: &Host, index: usize, threads: usize) -> anyhow::Result<Ar
 
 /// Waits until all pods run, and nothing more changes.
 async fn settled(clusters: &[Arc<SimulatedCluster>]) -> anyhow::Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(300);
+    let deadline = Instant::now() + Duration::from_secs(60);
     let mut before = Vec::new();
     loop {
         let versions: Vec<Option<u64>> = clusters
@@ -163,7 +163,10 @@ async fn settled(clusters: &[Arc<SimulatedCluster>]) -> anyhow::Result<()> {
         if versions == before && versions.iter().all(Option::is_some) {
             return Ok(());
         }
-        anyhow::ensure!(Instant::now() < deadline, "the clusters do not settle");
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "the clusters do not settle: {before:?}, {versions:?}"
+        );
         before = versions;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
