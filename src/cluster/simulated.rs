@@ -22,12 +22,14 @@ use metalsim_actors::shell::{ClusterRef, ClusterServices};
 use tokio::io::DuplexStream;
 
 use super::api_server::{ApiServer, NoPorts, PodPorts};
+use super::endpoints::bind;
 use super::etcd::Member;
 use super::founding::Founding;
 use super::identity::Identity;
 use super::pki::{Authority, Issued, Kubeconfig, PkiError, ServerNames};
 use crate::clock;
 use crate::frontend::kube::listener::{Listener, Workers};
+use crate::frontend::kube::names::{NameEntry, Names};
 
 /// How long certificates are valid (kubeadm: `constants.CertificateValidityPeriod`, a year).
 const CERTIFICATE: chrono::Duration = chrono::Duration::days(365);
@@ -89,7 +91,28 @@ pub struct SimulatedCluster {
     founding: Founding,
     tls: Arc<rustls::ServerConfig>,
     instances: Mutex<BTreeMap<NodeId, Instance>>,
-    listeners: Mutex<Vec<Listener>>,
+    doors: Mutex<Vec<Door>>,
+}
+
+/// A way to the API server.
+enum Door {
+    /// A socket of its own.
+    Own(Listener),
+    /// A name on a shared port, and a socket inside of the machine for what comes through a pod's port.
+    Named {
+        /// The name.
+        _entry: NameEntry,
+        /// The socket.
+        inside: Listener,
+    },
+}
+
+impl Door {
+    fn listener(&self) -> &Listener {
+        match self {
+            Self::Own(listener) | Self::Named { inside: listener, .. } => listener,
+        }
+    }
 }
 
 impl SimulatedCluster {
@@ -146,7 +169,7 @@ impl SimulatedCluster {
             founding,
             tls,
             instances: Mutex::default(),
-            listeners: Mutex::default(),
+            doors: Mutex::default(),
         }))
     }
 
@@ -191,27 +214,67 @@ impl SimulatedCluster {
     pub fn open(&self, host: &Host, sockets: &[TcpListener]) -> std::io::Result<()> {
         let opened = sockets
             .iter()
-            .map(|socket| host.workers.open(socket, &self.server, &self.tls))
+            .map(|socket| host.workers.open(socket, &self.server, &self.tls).map(Door::Own))
             .collect::<Result<Vec<_>, _>>()?;
-        lock(&self.listeners).extend(opened);
+        lock(&self.doors).extend(opened);
+        Ok(())
+    }
+
+    /// Serves the API under a name on a shared port until [`Self::close`].
+    ///
+    /// # Errors
+    /// If there is no socket for what comes through a pod's port.
+    pub fn open_named(&self, host: &Host, names: &Arc<Names>, name: &str) -> std::io::Result<()> {
+        let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        let socket = bind(address).map_err(|error| error.source)?;
+        let inside = host.workers.open(&socket, &self.server, &self.tls)?;
+        let entry = names.open(name, &self.server, &self.tls);
+        lock(&self.doors).push(Door::Named {
+            _entry: entry,
+            inside,
+        });
         Ok(())
     }
 
     /// Whether the API is served.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !lock(&self.listeners).is_empty()
+        !lock(&self.doors).is_empty()
     }
 
-    /// Where the API is served.
+    /// Where the API is served; inside of the machine if it shares a port.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
-        lock(&self.listeners).first().map(Listener::address)
+        lock(&self.doors).first().map(|door| door.listener().address())
+    }
+
+    /// Its own sockets, for a cluster that takes its place.
+    ///
+    /// # Errors
+    /// Out of file handles.
+    pub fn sockets(&self) -> std::io::Result<Vec<TcpListener>> {
+        lock(&self.doors)
+            .iter()
+            .filter_map(|door| match door {
+                Door::Own(listener) => Some(listener.socket()),
+                Door::Named { .. } => None,
+            })
+            .collect()
     }
 
     /// Connections are refused from now on.
     pub fn close(&self) {
-        lock(&self.listeners).clear();
+        lock(&self.doors).clear();
+    }
+
+    /// Closes it. When this is done, nobody listens any more.
+    pub async fn closed(&self) {
+        let doors = std::mem::take(&mut *lock(&self.doors));
+        for door in doors {
+            match door {
+                Door::Own(listener) | Door::Named { inside: listener, .. } => listener.closed().await,
+            }
+        }
     }
 
     /// Ends the cluster for good.
@@ -292,6 +355,14 @@ impl SimulatedCluster {
         lock(&self.instances)
             .values()
             .any(|instance| instance.control_plane && instance.running)
+    }
+
+    /// Whether a machine with a part of the control plane is part of the cluster, running or not.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        lock(&self.instances)
+            .values()
+            .any(|instance| instance.control_plane)
     }
 
     /// Machines of the control plane that run, and all machines.
