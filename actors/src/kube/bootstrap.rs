@@ -52,7 +52,8 @@ pub fn create(store: &mut Store, now: DateTime<Utc>) -> Result<(), Status> {
             "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
         },
     });
-    put(store, "", "services", Some("default"), service, by)
+    put(store, "", "services", Some("default"), service, by)?;
+    priority_classes(store, now)
 }
 
 /// Creates the PriorityClasses of the system's own pods; those that are there stay

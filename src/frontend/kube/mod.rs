@@ -12,6 +12,7 @@ mod exec;
 mod http2;
 pub mod listener;
 mod log;
+pub mod names;
 mod openapi;
 mod port_forward;
 mod query;
