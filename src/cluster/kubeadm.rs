@@ -8,7 +8,7 @@ use metalsim_actors::kube::auth::bootstrap_token_user;
 use metalsim_actors::kube::cluster::Cluster;
 use metalsim_actors::kube::etcd::EtcdError;
 use metalsim_actors::kube::kubeadm::bootstrap_token;
-use metalsim_actors::kube::node::{Hardware, NodeSpec, Role};
+use metalsim_actors::kube::node::{Hardware, NodeSpec, Role, Software};
 use metalsim_actors::kube::version::KubernetesVersion;
 use metalsim_actors::node::bmc::Secret;
 use metalsim_actors::node::os::description::SystemDescription;
@@ -373,14 +373,14 @@ fn node_spec(
         .max()
         .unwrap_or(0);
     NodeSpec {
-        name,
-        version: version.to_string(),
-        internal_ip: address,
         hardware: Hardware {
             cpus: profile.cpu.threads().max(1),
             memory_kib: profile.memory_mib.saturating_mul(1024),
             disk_kib: largest_disk / 1024,
         },
+        software: Software::default(),
+        addresses: Vec::new(),
+        pod_network: None,
         role,
         provider_id: registration.provider_id.as_deref().unwrap_or_default().to_owned(),
         labels: registration
@@ -393,5 +393,6 @@ fn node_spec(
             .as_ref()
             .map(|taints| taints.iter().map(|taint| json!(taint)).collect::<Vec<Value>>()),
         system_uuid: Some(*machine.identity.id.as_uuid()),
+        ..NodeSpec::worker(&name, address, &version.to_string())
     }
 }

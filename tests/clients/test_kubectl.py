@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,10 +72,11 @@ def worker(kubectl: Kubectl, offset: int = 0) -> str:
 def test_version_and_cluster_info(kubectl: Kubectl) -> None:
     version = json.loads(kubectl("version", "-o", "json"))["serverVersion"]
     assert version["gitVersion"].startswith("v1.") and version["major"] == "1"
-    assert "is running at https://127.0.0.1:" in kubectl("cluster-info")
+    # Older ones print in colours wherever they print to.
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", kubectl("cluster-info"))
+    assert "is running at https://127.0.0.1:" in plain
     assert kubectl("get", "--raw", "/readyz") == "ok"
     assert "[+]ping ok" in kubectl("get", "--raw", "/livez?verbose")
-    assert "Kubernetes" in kubectl("cluster-info")
 
 
 def test_nodes_are_ready(kubectl: Kubectl) -> None:
@@ -89,10 +91,7 @@ def test_nodes_are_ready(kubectl: Kubectl) -> None:
 def test_columns_are_those_of_a_real_server(kubectl: Kubectl, namespace: str) -> None:
     kubectl.apply({**deployment("web"), "metadata": {"name": "web", "namespace": namespace}})
     kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=60s")
-    assert kubectl.columns("get", "nodes", "-o", "wide") == [
-        *("NAME", "STATUS", "ROLES", "AGE", "VERSION", "INTERNAL-IP", "EXTERNAL-IP"),
-        *("OS-IMAGE", "KERNEL-VERSION", "CONTAINER-RUNTIME"),
-    ] or kubectl("get", "nodes", "-o", "wide").splitlines()[0].split() == [
+    assert kubectl("get", "nodes", "-o", "wide").splitlines()[0].split() == [
         *("NAME", "STATUS", "ROLES", "AGE", "VERSION", "INTERNAL-IP", "EXTERNAL-IP"),
         *("OS-IMAGE", "KERNEL-VERSION", "CONTAINER-RUNTIME"),
     ]
@@ -452,7 +451,7 @@ def test_service_accounts_and_tokens(kubectl: Kubectl, namespace: str, cluster: 
     as_account = ("--token", token, "--kubeconfig", "/dev/null", "--server", cluster.url, "--insecure-skip-tls-verify")
     assert "kube-root-ca.crt" in kubectl("get", "configmaps", *where, *as_account)
     assert "forbidden" in kubectl.fails("get", "secrets", *where, *as_account).lower()
-    assert "Unauthorized" in kubectl.fails("get", "pods", *where, *as_account[2:], "--token", token[:-3] + "abc") or True
+    assert "Unauthorized" in kubectl.fails("get", "pods", *where, *as_account[2:], "--token", token[:-3] + "abc")
 
 
 def test_get_watch_prints_changes(kubectl: Kubectl, namespace: str) -> None:

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Message, SpawnHandle};
 use chrono::{DateTime, Utc};
@@ -103,6 +104,16 @@ impl ClusterRef {
     pub fn now(&self) -> DateTime<Utc> {
         let clock = &self.services.clock;
         clock.calendar(clock.now())
+    }
+
+    /// Real time until it is `time` in the cluster; zero when that has passed.
+    #[must_use]
+    pub fn real_time_until(&self, time: DateTime<Utc>) -> Duration {
+        let left = time
+            .signed_duration_since(self.now())
+            .to_std()
+            .unwrap_or_default();
+        left.div_f64(self.services.clock.speed().max(f64::MIN_POSITIVE))
     }
 
     /// Looks at the committed state. Keep it short: writes wait.
@@ -284,11 +295,7 @@ impl ClusterActor {
         let Some(next) = next else {
             return;
         };
-        let left = next
-            .signed_duration_since(self.cluster.now())
-            .to_std()
-            .unwrap_or_default();
-        let wait = left.div_f64(self.cluster.services.clock.speed().max(f64::MIN_POSITIVE));
+        let wait = self.cluster.real_time_until(next);
         let timer = context.run_later(wait, |this, context| {
             this.timer = None;
             this.work(context);

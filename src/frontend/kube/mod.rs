@@ -11,6 +11,7 @@ mod documents;
 mod exec;
 mod http2;
 pub mod listener;
+mod log;
 mod openapi;
 mod port_forward;
 mod query;

@@ -2,6 +2,7 @@
 
 use actix_web::web;
 use metalsim_actors::kube::binding::bind;
+use metalsim_actors::kube::controllers::eviction::evict;
 use metalsim_actors::kube::scale;
 use metalsim_actors::kube::status::{Reason, Status, quote};
 use metalsim_actors::kube::store::PatchKind;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use super::answer::{self, Answer};
 use super::call::{Call, Place, Server};
 use super::exec;
+use super::log;
 use super::port_forward;
 use super::request::Action;
 use super::write::patch_kind;
@@ -21,6 +23,8 @@ pub(super) async fn serve(call: &Call<'_>, place: Place, action: Action, payload
     let Call { server, request, .. } = *call;
     match place.subresource.as_str() {
         "scale" => scale(call, place, action, payload).await,
+        "eviction" => eviction(call, place, payload).await,
+        "log" => log::serve(call, place),
         "token" => token(call, &place, payload).await,
         "binding" => binding(call, place, payload).await,
         "exec" | "attach" => exec::serve(server, request, &place, call.query, payload),
@@ -101,6 +105,23 @@ async fn binding(call: &Call<'_>, place: Place, payload: web::Payload) -> Answer
                 &body,
                 parameters.options(now),
             )
+        })
+        .await
+        .map_err(cluster_status)??;
+    Ok(answer::json(201, &Status::success(201)))
+}
+
+/// Asks a pod to go, as far as its disruption budgets allow.
+async fn eviction(call: &Call<'_>, place: Place, payload: web::Payload) -> Answer {
+    let parameters = call.parameters("CreateOptions")?;
+    let body = call.document(payload, &place, &parameters).await?.value;
+    let server = call.server;
+    server
+        .cluster
+        .write(move |cluster, now| {
+            let namespace = place.namespace.as_deref().unwrap_or_default();
+            let options = parameters.options(now);
+            evict(&mut cluster.store, namespace, &place.name, &body, options)
         })
         .await
         .map_err(cluster_status)??;

@@ -1,8 +1,10 @@
 //! The controllers of a cluster, one file (or folder) each, and what they share.
 
 pub mod bootstrap_tokens;
+pub mod cluster_role_aggregation;
 pub(crate) mod conditions;
 pub mod cron_job;
+pub mod custom_resources;
 pub mod daemon_set;
 pub mod deployment;
 pub mod disruption;
@@ -12,24 +14,25 @@ pub mod endpoints;
 pub mod events;
 pub mod eviction;
 pub mod garbage;
-pub(crate) mod kinds;
 pub mod job;
+pub(crate) mod kinds;
 pub mod kubelet;
 pub mod kubelet_node;
 pub mod namespaces;
 pub mod node_ipam;
-pub(crate) mod placement;
-pub mod pods;
-pub mod replica_set;
-pub mod root_ca;
-pub mod service_accounts;
-mod service_pods;
-pub(crate) mod revisions;
-pub mod scheduler;
-pub mod stateful_set;
 pub mod node_lifecycle;
+pub(crate) mod placement;
 pub mod pod_gc;
 pub mod pod_log;
+pub mod pods;
+pub mod replica_set;
+pub mod resource_quota;
+pub(crate) mod revisions;
+pub mod root_ca;
+pub mod scheduler;
+pub mod service_accounts;
+mod service_pods;
+pub mod stateful_set;
 pub mod taint_eviction;
 pub mod taints;
 #[cfg(test)]
@@ -67,4 +70,7 @@ pub static ALL: &[&dyn Controller] = &[
     &node_lifecycle::NodeLifecycle,
     &taint_eviction::TaintEviction,
     &pod_gc::PodGc,
+    &cluster_role_aggregation::ClusterRoleAggregation,
+    &custom_resources::CustomResources,
+    &resource_quota::ResourceQuotas,
 ];

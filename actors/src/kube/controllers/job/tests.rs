@@ -250,7 +250,11 @@ fn pods_of_a_job_that_is_gone_are_let_go() {
         ..DeleteOptions::default()
     };
     let target = Target::stored(kind("jobs"), Some("default"));
-    world.cluster.store.delete(target, "work", &options, world.now).unwrap();
+    world
+        .cluster
+        .store
+        .delete(target, "work", &options, world.now)
+        .unwrap();
     world.settle();
     assert!(world.find("jobs", "default", "work").is_none());
     assert!(
