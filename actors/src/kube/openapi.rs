@@ -268,10 +268,8 @@ pub fn v3_index(registry: &Registry) -> Document {
         .collect();
     for group in groups(customs(registry)) {
         let path = format!("apis/{group}");
-        if !hashes.contains_key(&path) {
-            let hash = cache::hash(&[path.as_bytes()]);
-            hashes.insert(path, hash);
-        }
+        let hash = cache::hash(&[path.as_bytes()]);
+        hashes.entry(path).or_insert(hash);
     }
     for (path, served) in served(customs(registry)) {
         let hash = custom_hash(&path, &served);
