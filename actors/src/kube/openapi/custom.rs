@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::definitions::{Definitions, LIST_META, OBJECT_META, text};
+use super::definitions::{Definitions, KINDS, LIST_META, OBJECT_META, text};
 use super::model::{Additional, Edition, Schema};
 use super::{names, words};
 use crate::kube::resource::{Resource, Version};
@@ -38,10 +38,7 @@ pub(super) fn define(edition: Edition, resource: &Resource, version: &Version, i
             ..Schema::of("array")
         },
     );
-    list.rest.insert(
-        "x-kubernetes-group-version-kind".to_owned(),
-        kind(&resource.list_kind),
-    );
+    list.rest.insert(KINDS.to_owned(), kind(&resource.list_kind));
     into.insert(name, schema);
     into.insert(list_name, list);
 }
