@@ -2,6 +2,7 @@
 
 mod harness;
 mod kube_rs;
+mod protobuf;
 mod raw;
 mod slow_readers;
 mod tokens;
