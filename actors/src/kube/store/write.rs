@@ -419,7 +419,7 @@ impl Store {
             entries
         };
         if timeless(&managed) != timeless(&existing.managed) || object != **existing {
-            object.managed = managed.into();
+            object.managed = self.interner.managed(&managed);
         }
         let emptied = object.head.finalizers.is_empty()
             && existing
