@@ -383,6 +383,7 @@ fn custom_resources_bring_their_schemas() {
                 "size": {"type": "integer", "minimum": 1, "default": 3},
                 "note": {"type": "string", "nullable": true},
                 "port": {"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]},
+                "share": {"x-kubernetes-int-or-string": true},
                 "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {"a": {"type": "string"}}},
                 "list": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
                     "items": {"type": "object", "properties": {"name": {"type": "string"}}}},
@@ -413,6 +414,7 @@ fn custom_resources_bring_their_schemas() {
     );
     assert_eq!(spec["note"], json!({"type": "string", "nullable": true}));
     assert_eq!(spec["port"], schema["properties"]["spec"]["properties"]["port"]);
+    assert_eq!(spec["share"], spec["port"]);
     assert_eq!(spec["list"], schema["properties"]["spec"]["properties"]["list"]);
     assert_eq!(spec["inner"]["required"], json!(["kind", "apiVersion"]));
     assert!(spec["inner"]["properties"].get("metadata").is_some());
