@@ -69,12 +69,14 @@ pub(super) fn written(done: Result<Written, Status>) -> Done {
     done.map(|written| (written.object, written.gone, written.created))
 }
 
-/// What a server keeps of an object that it is sent: of built-in kinds what Go reads and writes.
+/// What the store keeps of an object that it is sent: of built-in kinds what Go reads and writes, without nulls.
 fn kept(resource: &Resource, mut value: Value) -> Value {
     let schema = Schema::built_in();
     let message = schema.kind_of(&resource.group, resource.storage_version(), &resource.kind);
     if let Some(message) = message.filter(|_| !resource.custom) {
-        schema.normalise(message, value.as_object_mut().unwrap()).unwrap();
+        let object = value.as_object_mut().unwrap();
+        schema.normalise(message, object).unwrap();
+        object.retain(|_, value| !value.is_null());
     }
     value
 }
