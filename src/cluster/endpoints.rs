@@ -177,7 +177,9 @@ impl Endpoints {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(LeaseError::Exhausted(usize::try_from(count).unwrap_or(usize::MAX)))
+        Err(LeaseError::Exhausted(
+            usize::try_from(count).unwrap_or(usize::MAX),
+        ))
     }
 
     /// Takes a lease back. Tells whether there was one.
@@ -345,9 +347,7 @@ mod tests {
             listen: [127, 0, 0, 1].into(),
             port: 6443,
         });
-        let lease = |namespace, name| {
-            endpoints.lease(&ClusterName::new(namespace, name).unwrap(), |_| false)
-        };
+        let lease = |namespace, name| endpoints.lease(&ClusterName::new(namespace, name).unwrap(), |_| false);
         let (endpoint, opening) = lease("one", "c").unwrap();
         assert_eq!(endpoint.to_string(), "c.example.test:6443");
         assert!(matches!(opening, Opening::Name(name) if &*name == "c.example.test"));
@@ -368,7 +368,12 @@ mod tests {
             Some(Opening::Sockets(_)) | None => None,
         };
         assert_eq!(name("C.Example.Test:6443").as_deref(), Some("c.example.test"));
-        for elsewhere in ["example.test:6443", "cexample.test:6443", "c.example.test:443", "10.0.0.1:6443"] {
+        for elsewhere in [
+            "example.test:6443",
+            "cexample.test:6443",
+            "c.example.test:443",
+            "10.0.0.1:6443",
+        ] {
             assert_eq!(name(elsewhere), None, "{elsewhere}");
         }
         let by_port = ports([127, 77, 0, 2], 1);
@@ -379,6 +384,11 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
-        assert!(by_port.opening(&"other:42000".parse().unwrap()).unwrap().is_none());
+        assert!(
+            by_port
+                .opening(&"other:42000".parse().unwrap())
+                .unwrap()
+                .is_none()
+        );
     }
 }

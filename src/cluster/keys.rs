@@ -140,7 +140,10 @@ pub trait KeySource: Send + Sync + 'static {
     ///
     /// # Errors
     /// In words: why nobody can tell.
-    fn keys<'a>(&'a self, cluster: &'a ClusterName) -> LocalBoxFuture<'a, Result<Option<ClusterKeys>, String>>;
+    fn keys<'a>(
+        &'a self,
+        cluster: &'a ClusterName,
+    ) -> LocalBoxFuture<'a, Result<Option<ClusterKeys>, String>>;
 }
 
 #[cfg(test)]
@@ -157,22 +160,30 @@ mod tests {
                 let key = authority.key().unwrap().to_older_pem().unwrap();
                 (STANDARD.encode(authority.pem()), STANDARD.encode(key))
             };
-            let ((ca_cert, ca_key), (etcd_cert, etcd_key)) = (pem(&keys.authority), pem(&keys.etcd_authority));
+            let ((ca_cert, ca_key), (etcd_cert, etcd_key)) =
+                (pem(&keys.authority), pem(&keys.etcd_authority));
             let mut value =
                 json!({"caCert": ca_cert, "caKey": ca_key, "etcdCert": etcd_cert, "etcdKey": etcd_key});
             change(&mut value);
             serde_json::from_value::<GivenKeys>(value).unwrap().read()
         };
         assert!(given(&|_| ()).unwrap().unwrap().same_authorities(&keys));
-        assert!(given(&|value| *value = json!({"caCert": null, "caKey": ""})).unwrap().is_none());
+        assert!(
+            given(&|value| *value = json!({"caCert": null, "caKey": ""}))
+                .unwrap()
+                .is_none()
+        );
         for (change, words) in [
             (&|value: &mut serde_json::Value| value["etcdKey"] = json!(null)) as &dyn Fn(&mut _),
             &|value: &mut serde_json::Value| value["caCert"] = json!("%"),
             &|value: &mut serde_json::Value| value["caKey"] = value["etcdKey"].clone(),
         ]
         .into_iter()
-        .zip(["etcdKey is missing", "caCert is no PEM text", "the cluster's authority"])
-        {
+        .zip([
+            "etcdKey is missing",
+            "caCert is no PEM text",
+            "the cluster's authority",
+        ]) {
             let error = given(change).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         }

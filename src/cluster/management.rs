@@ -86,7 +86,10 @@ impl SecretKeys {
 }
 
 impl KeySource for SecretKeys {
-    fn keys<'a>(&'a self, cluster: &'a ClusterName) -> LocalBoxFuture<'a, Result<Option<ClusterKeys>, String>> {
+    fn keys<'a>(
+        &'a self,
+        cluster: &'a ClusterName,
+    ) -> LocalBoxFuture<'a, Result<Option<ClusterKeys>, String>> {
         Box::pin(async move {
             let Some((ca, ca_key)) = self.secret(cluster, "ca").await? else {
                 return Ok(None);

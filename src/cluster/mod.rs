@@ -7,8 +7,8 @@ pub mod etcd;
 pub mod founding;
 pub mod identity;
 pub mod image_version;
-mod kubeadm;
 pub mod keys;
+mod kubeadm;
 #[cfg(feature = "management")]
 pub mod management;
 pub mod manager;

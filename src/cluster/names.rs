@@ -16,7 +16,9 @@ pub struct ClusterName {
 
 /// A text that names no Cluster object.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{what} {text:?}: lower-case letters, digits, dashes{more} are possible, letters or digits at the ends")]
+#[error(
+    "{what} {text:?}: lower-case letters, digits, dashes{more} are possible, letters or digits at the ends"
+)]
 pub struct InvalidName {
     what: &'static str,
     more: &'static str,
@@ -97,7 +99,10 @@ mod tests {
             ("n/m", "c"),
             (&"n".repeat(64), "c"),
         ] {
-            assert!(ClusterName::new(namespace, cluster).is_err(), "{namespace}/{cluster}");
+            assert!(
+                ClusterName::new(namespace, cluster).is_err(),
+                "{namespace}/{cluster}"
+            );
         }
     }
 }

@@ -287,7 +287,8 @@ impl Manager {
             },
         };
         let version = wanted.version.unwrap_or_else(|| self.defaults.version.clone());
-        self.found_registered(registration, keys, version, opening).await?;
+        self.found_registered(registration, keys, version, opening)
+            .await?;
         Ok(())
     }
 

@@ -65,7 +65,8 @@ impl Known {
         let name = self.name().to_owned();
         let cluster = self.cluster.as_deref();
         let (control_planes, machines) = cluster.map_or((0, 0), SimulatedCluster::machines);
-        let (nodes, ready_nodes, objects) = cluster.map_or((0, 0, 0), |cluster| cluster.cluster().read(count));
+        let (nodes, ready_nodes, objects) =
+            cluster.map_or((0, 0, 0), |cluster| cluster.cluster().read(count));
         Summary {
             name,
             namespace: self.name.map(|name| name.namespace().to_owned()),

@@ -73,7 +73,8 @@ enum GivenLabels {
 
 impl Named {
     fn read(&self) -> Result<ClusterName, ControlError> {
-        let given = |text: &Option<String>| text.as_deref().filter(|text| !text.is_empty()).map(str::to_owned);
+        let given =
+            |text: &Option<String>| text.as_deref().filter(|text| !text.is_empty()).map(str::to_owned);
         let (namespace, name) = match (given(&self.cluster), given(&self.resource)) {
             (Some(name), _) => (given(&self.namespace), name),
             (None, Some(resource)) => match resource.split_once('/') {
@@ -203,20 +204,34 @@ mod tests {
             (json!({"cluster": "c", "namespace": "n"}), Some("n/c")),
             (json!({"cluster": "c", "namespace": null}), Some("default/c")),
             (json!({"resource": "n/c"}), Some("n/c")),
-            (json!({"resource": "c", "namespace": "n", "cluster": ""}), Some("n/c")),
+            (
+                json!({"resource": "c", "namespace": "n", "cluster": ""}),
+                Some("n/c"),
+            ),
             (json!({"namespace": "n"}), None),
             (json!({"resource": "n/m/c"}), None),
             (json!({"cluster": "C", "namespace": "n"}), None),
         ] {
             let read = node(body.clone()).named.read();
-            assert_eq!(read.ok().map(|name| name.to_string()).as_deref(), expected, "{body}");
+            assert_eq!(
+                read.ok().map(|name| name.to_string()).as_deref(),
+                expected,
+                "{body}"
+            );
         }
     }
 
     #[test]
     fn labels_are_a_table_or_a_text() {
-        let expected = vec![("a".to_owned(), "1".to_owned()), ("b/c".to_owned(), String::new())];
-        for labels in [json!({"a": "1", "b/c": null}), json!("a=1, b/c="), json!("a=1,b/c=,")] {
+        let expected = vec![
+            ("a".to_owned(), "1".to_owned()),
+            ("b/c".to_owned(), String::new()),
+        ];
+        for labels in [
+            json!({"a": "1", "b/c": null}),
+            json!("a=1, b/c="),
+            json!("a=1,b/c=,"),
+        ] {
             let given = node(json!({"labels": labels})).labels.unwrap();
             assert_eq!(given.read().unwrap(), expected);
         }

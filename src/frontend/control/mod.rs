@@ -86,7 +86,9 @@ pub fn configure(api: ControlApi) -> impl Fn(&mut web::ServiceConfig) + Clone + 
             .service(readable("/api/v1/nodes/{node}").route(reading().to(nodes::get)))
             .service(readable("/api/v1/nodes/{node}/config-drive").route(reading().to(config_drive::get)))
             .service(readable("/api/v1/clusters").route(reading().to(clusters::list)))
-            .service(allowing("/api/v1/clusters/{cluster}", "DELETE").route(web::delete().to(clusters::delete)))
+            .service(
+                allowing("/api/v1/clusters/{cluster}", "DELETE").route(web::delete().to(clusters::delete)),
+            )
             .service(
                 readable("/api/v1/clusters/{cluster}/kubeconfig").route(reading().to(clusters::kubeconfig)),
             )

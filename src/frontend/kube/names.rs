@@ -37,12 +37,7 @@ pub struct NameEntry {
 impl Names {
     /// Serves an API server under a name, in the place of one that has it.
     #[must_use]
-    pub fn open(
-        self: &Arc<Self>,
-        name: &str,
-        server: &Arc<ApiServer>,
-        tls: &Arc<ServerConfig>,
-    ) -> NameEntry {
+    pub fn open(self: &Arc<Self>, name: &str, server: &Arc<ApiServer>, tls: &Arc<ServerConfig>) -> NameEntry {
         let (close, closed) = watch::channel(false);
         let name: Box<str> = name.to_ascii_lowercase().into();
         let named = Named {
