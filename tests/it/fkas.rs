@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::BoxFuture;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -43,7 +43,11 @@ fn ports(host: [u8; 4], count: u16) -> Addressing {
 /// Status and body: JSON, a text, or null for none.
 async fn call(method: &str, url: &str, body: Value) -> (u16, Value) {
     let request = client().request(method.parse().unwrap(), url);
-    let request = if body.is_null() { request } else { request.json(&body) };
+    let request = if body.is_null() {
+        request
+    } else {
+        request.json(&body)
+    };
     let answer = request.send().await.unwrap();
     let status = answer.status().as_u16();
     let text = answer.text().await.unwrap();
@@ -139,7 +143,10 @@ fn is_refused(endpoint: &str) -> bool {
 
 fn pems(authority: &Authority) -> (String, String) {
     let key = authority.key().unwrap().to_older_pem().unwrap();
-    (BASE64_STANDARD.encode(authority.pem()), BASE64_STANDARD.encode(key))
+    (
+        BASE64_STANDARD.encode(authority.pem()),
+        BASE64_STANDARD.encode(key),
+    )
 }
 
 #[actix_web::test]
@@ -150,7 +157,10 @@ async fn the_sequence_of_the_readme() {
     })
     .await;
     let unknown = update_node(&base, node("test1", "m-1", true)).await;
-    assert_eq!((unknown.0, message(&unknown)), (500, "Workload Cluster does not exist"));
+    assert_eq!(
+        (unknown.0, message(&unknown)),
+        (500, "Workload Cluster does not exist")
+    );
 
     let expected = json!({"ResourceName": "metal3/test1", "Host": "127.31.0.1", "Port": 20000});
     assert_eq!(register(&base, name("test1")).await, (200, expected.clone()));
@@ -163,7 +173,10 @@ async fn the_sequence_of_the_readme() {
     );
 
     for _ in 0..2 {
-        assert_eq!(update_node(&base, node("test1", "m-1", true)).await, (200, Value::Null));
+        assert_eq!(
+            update_node(&base, node("test1", "m-1", true)).await,
+            (200, Value::Null)
+        );
         assert_eq!(
             update_node(&base, node("test1", "worker-1", false)).await,
             (200, Value::Null)
@@ -192,7 +205,11 @@ async fn the_sequence_of_the_readme() {
         (1, "node-role.kubernetes.io/control-plane")
     );
     assert!(worker.spec.as_ref().unwrap().taints.is_none());
-    let address = |node: &Node| node.status.as_ref().unwrap().addresses.as_ref().unwrap()[0].address.clone();
+    let address = |node: &Node| {
+        node.status.as_ref().unwrap().addresses.as_ref().unwrap()[0]
+            .address
+            .clone()
+    };
     assert_ne!(address(first), address(worker));
     let info = worker.status.as_ref().unwrap().node_info.as_ref().unwrap();
     assert_eq!(info.kubelet_version, "v1.33.1");
@@ -229,12 +246,18 @@ async fn control_planes_are_members_of_etcd() {
     wrong["labels"]["no label"] = "x".into();
     let refused = update_node(&base, wrong).await;
     assert_eq!(refused.0, 400);
-    assert!(message(&refused).starts_with("Error adding node m-4"), "{refused:?}");
+    assert!(
+        message(&refused).starts_with("Error adding node m-4"),
+        "{refused:?}"
+    );
     let cluster = world.clusters.find("127.31.0.2:20000").unwrap();
     let members = cluster.cluster().read(|state| {
         let etcd = state.etcd().unwrap();
         assert!(etcd.has_quorum());
-        let mut names: Vec<String> = etcd.members().map(|(_, member)| member.name.to_string()).collect();
+        let mut names: Vec<String> = etcd
+            .members()
+            .map(|(_, member)| member.name.to_string())
+            .collect();
         names.sort();
         names
     });
@@ -244,7 +267,9 @@ async fn control_planes_are_members_of_etcd() {
     // A Node that its owner has deleted may come again; one with the machine of another may not.
     let kube = kube(&base, "c").await;
     let api: Api<Node> = Api::all(kube.clone());
-    api.delete("m-3", &kube::api::DeleteParams::default()).await.unwrap();
+    api.delete("m-3", &kube::api::DeleteParams::default())
+        .await
+        .unwrap();
     until("the node to be gone", || async { nodes(&kube).await.len() == 2 }).await;
     assert_eq!(update_node(&base, node("c", "m-3", true)).await.0, 200);
     let mut same_machine = node("c", "m-5", false);
@@ -261,7 +286,12 @@ async fn what_is_wrong_is_told_in_json() {
         ..Plan::default()
     })
     .await;
-    let raw = client().post(format!("{base}/register")).body("{").send().await.unwrap();
+    let raw = client()
+        .post(format!("{base}/register"))
+        .body("{")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(raw.status(), 400);
     let body: Value = raw.json().await.unwrap();
     assert!(message(&(400, body)).starts_with("Invalid JSON"));
@@ -285,7 +315,9 @@ async fn what_is_wrong_is_told_in_json() {
         json!({"nodeName": "Not_A_Name"}),
     ] {
         let mut body = node("c", "m", true);
-        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        body.as_object_mut()
+            .unwrap()
+            .extend(change.as_object().unwrap().clone());
         assert_eq!(update_node(&base, body).await.0, 400, "{change}");
     }
     // Go's zero values, and what the side-car sends of a Machine that has none of it.
@@ -359,7 +391,9 @@ async fn endpoints_are_given_back() {
     };
     assert_eq!(register(&base, name("a")).await.1["Port"], 20_000);
     assert_eq!(
-        register(&base, json!({"cluster": "a", "namespace": "other"})).await.1["Port"],
+        register(&base, json!({"cluster": "a", "namespace": "other"}))
+            .await
+            .1["Port"],
         20_001
     );
     let full = register(&base, name("c")).await;
@@ -369,7 +403,10 @@ async fn endpoints_are_given_back() {
     );
     let ambiguous = delete("a").await;
     assert_eq!(ambiguous.0, 409);
-    assert!(message(&ambiguous).contains("127.31.0.5:20000, 127.31.0.5:20001"), "{ambiguous:?}");
+    assert!(
+        message(&ambiguous).contains("127.31.0.5:20000, 127.31.0.5:20001"),
+        "{ambiguous:?}"
+    );
     update_node(&base, node("a", "m-1", true)).await;
 
     assert_eq!(delete("a?namespace=metal3").await, (204, Value::Null));
@@ -400,13 +437,19 @@ async fn a_hundred_clusters() {
     .await;
     for number in 0..COUNT {
         let cluster = format!("c{number}");
-        let (status, body) = register(&base, name(&cluster)).await;
+        let mut body = name(&cluster);
+        // Known from the start, the version founds the cluster once.
+        body["k8sversion"] = "v1.33.1".into();
+        let (status, body) = register(&base, body).await;
         assert_eq!((status, &body["Port"]), (200, &json!(6443)), "{body}");
         assert_eq!(update_node(&base, node(&cluster, "m", true)).await.0, 200);
     }
     for number in [0, COUNT / 2, COUNT - 1] {
         let kube = kube(&base, &format!("c{number}")).await;
-        until("the node to be ready", || async { nodes(&kube).await.iter().all(is_ready) }).await;
+        until("the node to be ready", || async {
+            nodes(&kube).await.iter().all(is_ready)
+        })
+        .await;
     }
     let mut seen = Vec::new();
     let mut query = "?limit=30".to_owned();
@@ -418,10 +461,15 @@ async fn a_hundred_clusters() {
             None => break,
         }
     }
-    let endpoints: std::collections::BTreeSet<_> =
-        seen.iter().map(|cluster| cluster["endpoint"].as_str().unwrap()).collect();
+    let endpoints: std::collections::BTreeSet<_> = seen
+        .iter()
+        .map(|cluster| cluster["endpoint"].as_str().unwrap())
+        .collect();
     assert_eq!((seen.len(), endpoints.len()), (COUNT, COUNT));
-    assert!(seen.iter().all(|cluster| cluster["open"] == true && cluster["nodes"] == 1));
+    assert!(
+        seen.iter()
+            .all(|cluster| cluster["open"] == true && cluster["nodes"] == 1)
+    );
     for number in 0..COUNT {
         let url = format!("{base}/api/v1/clusters/c{number}");
         assert_eq!(call("DELETE", &url, Value::Null).await.0, 204);
@@ -479,7 +527,10 @@ async fn clusters_share_a_port_by_their_names() {
     // One that goes takes its connections along, and leaves the other alone.
     let url = format!("{base}/api/v1/clusters/one");
     assert_eq!(call("DELETE", &url, Value::Null).await.0, 204);
-    until("connections to end", || async { one.apiserver_version().await.is_err() }).await;
+    until("connections to end", || async {
+        one.apiserver_version().await.is_err()
+    })
+    .await;
     assert_eq!(nodes(&two).await.len(), 0);
     world.stop().await;
 }
@@ -489,7 +540,7 @@ async fn clusters_share_a_port_by_their_names() {
 struct Later(Mutex<Option<ClusterKeys>>);
 
 impl KeySource for Later {
-    fn keys<'a>(&'a self, cluster: &'a ClusterName) -> LocalBoxFuture<'a, Result<Option<ClusterKeys>, String>> {
+    fn keys<'a>(&'a self, cluster: &'a ClusterName) -> BoxFuture<'a, Result<Option<ClusterKeys>, String>> {
         assert_eq!(cluster.to_string(), "metal3/c");
         let keys = self.0.lock().unwrap().clone();
         Box::pin(std::future::ready(Ok(keys)))
@@ -509,7 +560,12 @@ async fn keys_of_the_management_cluster_may_come_later() {
     assert!(is_refused("127.31.0.7:20000"));
     let waiting = &clusters(&base, "").await["items"][0];
     assert_eq!(
-        (&waiting["name"], &waiting["open"], &waiting["version"], &waiting["registered"]),
+        (
+            &waiting["name"],
+            &waiting["open"],
+            &waiting["version"],
+            &waiting["registered"]
+        ),
         (&json!("c"), &json!(false), &Value::Null, &json!(true))
     );
     let url = format!("{base}/api/v1/clusters/c/kubeconfig");
@@ -591,7 +647,10 @@ async fn a_node_may_form_the_cluster_that_was_registered() {
     assert_eq!(call("DELETE", &url, Value::Null).await.0, 409);
     // It goes with its last machine, and so does the lease.
     port.stopped(id);
-    until("the API server to close", || async { is_refused("127.31.0.8:20000") }).await;
+    until("the API server to close", || async {
+        is_refused("127.31.0.8:20000")
+    })
+    .await;
     port.erased(id, &membership);
     assert_eq!(clusters(&base, "").await["items"], json!([]));
     assert_eq!(world.clusters.endpoints().leased(), 0);
@@ -613,7 +672,11 @@ async fn a_kubeconfig_is_a_secret() {
         ("DELETE", "/api/v1/clusters/c"),
         ("GET", "/api/v1/clusters/c/kubeconfig"),
     ] {
-        assert_eq!(call(method, &format!("{base}{path}"), name("c")).await.0, 401, "{path}");
+        assert_eq!(
+            call(method, &format!("{base}{path}"), name("c")).await.0,
+            401,
+            "{path}"
+        );
     }
     let with_token = |method: &str, path: &str| {
         client()
@@ -621,9 +684,16 @@ async fn a_kubeconfig_is_a_secret() {
             .timeout(PATIENCE)
             .bearer_auth("s3cret")
     };
-    let registered = with_token("POST", "/register").json(&name("c")).send().await.unwrap();
+    let registered = with_token("POST", "/register")
+        .json(&name("c"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(registered.status(), 200);
-    let shown = with_token("GET", "/api/v1/clusters/c/kubeconfig").send().await.unwrap();
+    let shown = with_token("GET", "/api/v1/clusters/c/kubeconfig")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(shown.headers()["cache-control"], "no-store");
     assert!(shown.text().await.unwrap().contains("client-key-data"));
     world.stop().await;

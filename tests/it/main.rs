@@ -14,6 +14,8 @@ mod fkas;
 mod forge;
 mod images;
 mod kube;
+#[cfg(feature = "management")]
+mod management;
 mod outbound;
 mod redfish;
 mod settings;
