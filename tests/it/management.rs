@@ -168,13 +168,13 @@ async fn hosts_become_nodes_and_leave() {
         assert_eq!(cluster.founding().version.to_string(), "v1.33.1");
         let node = cluster.cluster().read(|state| {
             let node = state.store.all_of("", "nodes", None).next().unwrap();
-            let labels = node.at(&["metadata", "labels", "metal3.io/uuid"]);
-            (node.name().to_owned(), node.at(&["spec", "providerID"]), labels)
+            let label = node.label("metal3.io/uuid").map(str::to_owned);
+            (node.name().to_owned(), node.at(&["spec", "providerID"]), label)
         });
-        let uid = host.metadata.uid.clone().unwrap();
+        let uid = host.metadata.uid.clone();
         assert_eq!(node.0, "m-1");
         assert_eq!(node.1, Some(json!("metal3://default/host-1/m3m-1")));
-        assert_eq!(node.2, Some(json!(uid)));
+        assert_eq!(node.2, uid);
         // With the last control plane its API server goes; another one founds another cluster.
         set_state("deprovisioning").await;
         until("the machine to leave", || async {
