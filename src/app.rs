@@ -17,14 +17,22 @@ use metalsim_actors::node::agent::AgentSettings;
 use metalsim_actors::node::profile::HardwareProfile;
 use metalsim_actors::node::{Identity, Kind};
 use metalsim_actors::seed::Seed;
-use metalsim_actors::shell::{Fleet, NodeStart, Permits, Services, ShardPlan};
+use metalsim_actors::shell::{ClusterServices, Fleet, NodeStart, Permits, Services, ShardPlan};
 use metalsim_actors::time::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::clock::WallClock;
+use crate::cluster::endpoints::Endpoints;
+use crate::cluster::keys::KeySource;
+#[cfg(feature = "management")]
+use crate::cluster::management;
+use crate::cluster::manager::{Manager, ManagerPort, NodeDefaults};
+use crate::cluster::serve;
+use crate::cluster::simulated::Host;
 use crate::directory::Directory;
 use crate::frontend::body::BodyLimits;
+use crate::frontend::kube::listener::Workers;
 use crate::frontend::readiness::Readiness;
 use crate::frontend::server::{self, ServerOptions};
 use crate::frontend::{agent, control, images, redfish, tls};
@@ -45,6 +53,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of request bodies held at once, of all Redfish and of all agent requests.
 const REDFISH_BODIES: usize = 64 << 20;
 const AGENT_BODIES: usize = 1 << 30;
+/// Largest body of a request to the control API, and bytes of all of them at once.
+const CONTROL_BODY: usize = 1 << 20;
+const CONTROL_BODIES: usize = 32 << 20;
 
 /// Redfish sessions of the process at once. Ironic keeps one a BMC address, and forgets to end them.
 const MOST_SESSIONS: usize = 20_000;
@@ -67,6 +78,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
 /// Everything that runs.
 pub struct App {
     fleet: Fleet,
+    clusters: Arc<Manager>,
     readiness: Arc<Readiness>,
     servers: Vec<ServerHandle>,
     /// Tells idle connections to end.
@@ -188,7 +200,8 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(WallClock::start(settings.speed));
         let seed = Seed::root(settings.seed);
         let metrics = Arc::new(Metrics::new());
-        let fleet = start_fleet(&settings, agents.settings, seed, &clock, &metrics).await?;
+        let clusters = clusters(&settings, seed, &clock, &metrics).await?;
+        let fleet = start_fleet(&settings, agents.settings, seed, &clock, &metrics, &clusters).await?;
         let directory = Arc::new(Directory::new(fleet.nodes().to_vec()));
         let readiness = Arc::new(Readiness::default());
 
@@ -238,6 +251,8 @@ impl App {
             metrics: metrics.clone(),
             clock: Arc::clone(&clock),
             token: settings.control.token.as_ref().map(|token| token.expose().into()),
+            clusters: Arc::clone(&clusters),
+            bodies: BodyLimits::new(CONTROL_BODY, BODY_TIMEOUT, CONTROL_BODIES),
             redfish: redfish_urls,
         });
         let few = ServerOptions::new(Protocol::Control).max_connections;
@@ -255,6 +270,7 @@ impl App {
         tracing::info!(nodes = directory.len(), "ready");
         Ok(Self {
             fleet,
+            clusters,
             readiness,
             servers,
             drain,
@@ -281,6 +297,7 @@ impl App {
         // Nobody listens any more if all servers have ended by themselves.
         self.drain.send(true).ok();
         join_all(self.servers.iter().map(|server| server.stop(true))).await;
+        self.clusters.stop();
         self.fleet.stop();
         tracing::info!("stopped");
     }
@@ -343,12 +360,56 @@ fn local_addresses(listeners: &[TcpListener]) -> std::io::Result<Vec<SocketAddr>
     listeners.iter().map(TcpListener::local_addr).collect()
 }
 
+/// The clusters that nodes may form, and registered ones.
+async fn clusters(
+    settings: &Settings,
+    seed: Seed,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Arc<Manager>> {
+    let host = Host {
+        services: ClusterServices {
+            clock: Arc::clone(clock),
+            recorder: metrics.clone(),
+        },
+        workers: Workers::start(
+            settings.runtime.http_workers,
+            ServerOptions::new(Protocol::Kube),
+            metrics.clone(),
+            serve::bodies(),
+        ),
+        seed,
+        behaviour: settings.clusters.behaviour.clone(),
+        interner: Arc::default(),
+    };
+    let defaults = NodeDefaults {
+        version: settings.clusters.kubernetes_version.clone(),
+        image_version: settings.clusters.image_version.clone(),
+    };
+    let endpoints = Endpoints::open(settings.clusters.addressing.clone(), &host.workers)?;
+    let management = settings.clusters.management.as_ref();
+    #[cfg(feature = "management")]
+    let keys = match management {
+        Some(management) => {
+            let client = management::connect(management.kubeconfig.as_deref())
+                .await
+                .context("clusters.management_kubeconfig")?;
+            Some(Arc::new(management::SecretKeys::new(client)) as Arc<dyn KeySource>)
+        }
+        None => None,
+    };
+    #[cfg(not(feature = "management"))]
+    let keys = None;
+    Ok(Manager::new(host, defaults, endpoints, keys))
+}
+
 async fn start_fleet(
     settings: &Settings,
     agent: AgentSettings,
     seed: Seed,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
+    clusters: &Arc<Manager>,
 ) -> anyhow::Result<Fleet> {
     let calls = CallLimits {
         max_in_flight: settings.ironic.max_in_flight,
@@ -380,6 +441,7 @@ async fn start_fleet(
         ironic: Arc::new(ironic),
         boot_media: Arc::new(MediaReader::start(media, &access)?),
         config_drives: Arc::new(DriveReader::start(limits)?),
+        clusters: Arc::new(ManagerPort(Arc::clone(clusters))),
         recorder: metrics.clone(),
     });
     let permits = Arc::new(Permits::new(PERMITS.0, PERMITS.1, metrics.clone()));

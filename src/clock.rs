@@ -45,6 +45,13 @@ impl Clock for WallClock {
     }
 }
 
+/// The machine's calendar time: for certificates and tokens, which real programs judge by it.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+pub fn wall() -> DateTime<Utc> {
+    Utc::now()
+}
+
 /// Measures real time, for metrics.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);

@@ -30,6 +30,8 @@ pub enum Phase {
     AgentSilent,
     /// cloud-init sets the operating system from disk up.
     CloudInit,
+    /// kubeadm forms or joins a cluster.
+    Bootstrapping,
     /// An operating system from disk runs.
     OsRunning,
     /// A live system or set-up screen runs.
@@ -42,7 +44,7 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Off,
         Self::PoweringOn,
         Self::Post,
@@ -54,6 +56,7 @@ impl Phase {
         Self::AgentBusy,
         Self::AgentSilent,
         Self::CloudInit,
+        Self::Bootstrapping,
         Self::OsRunning,
         Self::LiveSystem,
         Self::PoweringOff,
@@ -75,6 +78,7 @@ impl Phase {
             Self::AgentBusy => "agent_busy",
             Self::AgentSilent => "agent_silent",
             Self::CloudInit => "cloud_init",
+            Self::Bootstrapping => "bootstrapping",
             Self::OsRunning => "os_running",
             Self::LiveSystem => "live_system",
             Self::PoweringOff => "powering_off",

@@ -10,6 +10,7 @@ use crate::node::effect::{
     AgentParameters, BootFailure, BootImage, BootRequest, FetchFailure, IronicRequest, Outcome, Record,
 };
 use crate::node::os::description::SystemDescription;
+use crate::node::os::membership::{BootstrapFailure, Machine, Membership};
 use crate::node::phase::Phase;
 
 /// A future that stays on its thread.
@@ -39,6 +40,26 @@ pub trait ConfigDrives: Send + Sync + 'static {
 
     /// Reads a config drive as it is on a disk. What is wrong with it is part of the description.
     fn read(&self, node: NodeId, config_drive: Arc<str>) -> LocalFuture<Arc<SystemDescription>>;
+}
+
+/// Clusters: what nodes form and join.
+pub trait Clusters: Send + Sync + 'static {
+    /// kubeadm at the first boot of an installed system. It succeeds with what is left on the disk; the kubelet does not
+    /// run before [`Self::started`] is called. Dropping the future leaves things as they are, as a power failure does.
+    fn bootstrap(
+        &self,
+        machine: Box<Machine>,
+        description: Arc<SystemDescription>,
+    ) -> LocalFuture<Result<Arc<Membership>, BootstrapFailure>>;
+
+    /// The kubelet of a machine runs from now on, and with it the control plane of its node, if it has one.
+    fn started(&self, node: NodeId, membership: &Arc<Membership>);
+
+    /// Whatever a machine did in clusters has stopped; it may come back.
+    fn stopped(&self, node: NodeId);
+
+    /// The disk of a machine was erased: it does not come back as this member.
+    fn erased(&self, node: NodeId, membership: &Arc<Membership>);
 }
 
 /// Counts and logs what happens. Called on the nodes' threads, so it must not block.

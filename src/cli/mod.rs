@@ -3,6 +3,7 @@
 mod cluster_serve;
 mod config_check;
 mod run;
+mod userdata;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::settings::{ENVIRONMENT_PREFIX, Invalid, Settings, Sources};
 
-/// Exit code for settings that cannot be used; clap uses the same for wrong arguments.
+/// Exit code for settings and other input that cannot be used; clap uses the same for wrong arguments.
 const INVALID_SETTINGS: u8 = 2;
 
 /// Simulates bare-metal servers: their BMCs (Redfish) and the Ironic agents that run on them.
@@ -33,6 +34,9 @@ enum Command {
     /// Checks the settings or shows them
     #[command(subcommand)]
     Config(config_check::ConfigCommand),
+    /// Makes a machine's user data as Cluster API's kubeadm bootstrap provider does
+    #[command(name = "userdata")]
+    UserData(Box<userdata::UserDataArgs>),
 }
 
 /// Where the settings come from.
@@ -113,12 +117,13 @@ impl Cli {
             Command::Run(settings) => run::run(&settings),
             Command::Cluster(command) => cluster_serve::run(&command),
             Command::Config(command) => config_check::run(&command),
+            Command::UserData(args) => userdata::run(&args),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 say(&format!("error: {error:#}"));
-                ExitCode::from(if error.is::<Invalid>() {
+                ExitCode::from(if error.is::<Invalid>() || error.is::<userdata::Unusable>() {
                     INVALID_SETTINGS
                 } else {
                     1

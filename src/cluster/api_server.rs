@@ -8,6 +8,8 @@ use metalsim_actors::kube::object::Object;
 use metalsim_actors::shell::ClusterRef;
 use tokio::io::DuplexStream;
 
+use super::identity::Identity;
+
 /// Watches and followed logs of one cluster at once.
 const MOST_STREAMS: u32 = 20_000;
 
@@ -48,20 +50,32 @@ impl PodPorts for NoPorts {
 pub struct ApiServer {
     /// The cluster.
     pub cluster: Arc<ClusterRef>,
+    /// Who it is and whom it knows.
+    pub identity: Identity,
     /// The ports of its pods.
     pub ports: Arc<dyn PodPorts>,
     streams: AtomicU32,
+    most_streams: u32,
 }
 
 impl ApiServer {
     /// An API server for a cluster.
     #[must_use]
-    pub const fn new(cluster: Arc<ClusterRef>, ports: Arc<dyn PodPorts>) -> Self {
+    pub const fn new(cluster: Arc<ClusterRef>, identity: Identity, ports: Arc<dyn PodPorts>) -> Self {
         Self {
             cluster,
+            identity,
             ports,
             streams: AtomicU32::new(0),
+            most_streams: MOST_STREAMS,
         }
+    }
+
+    /// With another limit of watches and followed logs at once.
+    #[must_use]
+    pub fn with_most_streams(mut self, most: u32) -> Self {
+        self.most_streams = most;
+        self
     }
 
     /// Room for one more stream; `None` when there are too many.
@@ -69,7 +83,7 @@ impl ApiServer {
     pub fn stream(self: &Arc<Self>) -> Option<StreamPermit> {
         self.streams
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| {
-                (open < MOST_STREAMS).then_some(open + 1)
+                (open < self.most_streams).then_some(open + 1)
             })
             .ok()?;
         Some(StreamPermit(Arc::clone(self)))

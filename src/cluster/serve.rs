@@ -1,22 +1,24 @@
 //! One cluster in the foreground: an API server with ready nodes and nothing else around it.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use metalsim_actors::kube::bootstrap;
-use metalsim_actors::kube::cluster::Cluster;
+use metalsim_actors::ids::NodeId;
 use metalsim_actors::kube::controller::Behaviour;
-use metalsim_actors::kube::intern::Interner;
-use metalsim_actors::kube::store::{Limits, Settings, Store};
+use metalsim_actors::kube::node::{NodeSpec, Role};
+use metalsim_actors::kube::version::KubernetesVersion;
+use metalsim_actors::node::os::intent::Endpoint;
+use metalsim_actors::ports::Recorder;
 use metalsim_actors::seed::Seed;
-use metalsim_actors::shell::{ClusterRef, ClusterServices};
-use metalsim_actors::time::{Clock, SimInstant};
+use metalsim_actors::shell::ClusterServices;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::api_server::{ApiServer, NoPorts};
+use super::founding::Founding;
+use super::pki::write_private;
+use super::simulated::{Host, SimulatedCluster, add_node, found_etcd};
 use crate::clock::WallClock;
 use crate::frontend::body::BodyLimits;
 use crate::frontend::kube::listener::Workers;
@@ -31,6 +33,9 @@ const MOST_BODY: usize = 3 << 20;
 const BODIES: usize = 256 << 20;
 /// Longest time for the body of a request.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where the nodes' addresses come from: a network for documentation and tests has room for a few only, this one for many.
+const NODE_NETWORK: Ipv4Addr = Ipv4Addr::new(172, 22, 0, 0);
 
 /// What to serve.
 #[derive(Clone, Debug)]
@@ -62,6 +67,7 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
 }
 
 async fn serve(options: &ServeOptions) -> anyhow::Result<()> {
+    let version: KubernetesVersion = options.version.parse()?;
     let sockets = server::bind(Protocol::Kube, &[options.listen]).map_err(|errors| {
         anyhow::anyhow!(
             errors
@@ -72,52 +78,32 @@ async fn serve(options: &ServeOptions) -> anyhow::Result<()> {
         )
     })?;
     let socket = sockets.first().context("no socket")?;
-    let clock: Arc<dyn Clock> = Arc::new(WallClock::start(options.speed));
-    let metrics = Arc::new(Metrics::new());
-    let seed = Seed::root(options.seed).child("cluster").child(&options.name);
-    let settings = Settings {
-        seed,
-        limits: Limits::default(),
-        service_network: Some(bootstrap::SERVICE_NETWORK),
-    };
-    let mut store = Store::new(settings, Arc::new(Interner::default()));
-    let now = clock.calendar(SimInstant::START);
-    bootstrap::create(&mut store, now).map_err(|status| anyhow::anyhow!("{status}"))?;
-    let cluster = Cluster::new(store, Arc::new(Behaviour::default()), "".into(), seed);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers = Workers::start(
-        threads,
-        ServerOptions::new(Protocol::Kube),
-        Arc::clone(&metrics) as Arc<dyn crate::observer::RequestObserver>,
-        BodyLimits::new(MOST_BODY, BODY_TIMEOUT, BODIES),
-    );
-    let services = ClusterServices {
-        clock: Arc::clone(&clock),
-        recorder: metrics,
-    };
-    let arbiter = workers.arbiter().context("no thread")?;
-    let cluster = ClusterRef::start(&options.name, cluster, services, &arbiter);
-    let server = Arc::new(ApiServer::new(Arc::clone(&cluster), Arc::new(NoPorts)));
-    let made = tls::self_signed(&[options.listen.ip().to_string()])?;
-    let mut config = (*made.config).clone();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let config = Arc::new(config);
-    let listeners = (0..threads)
-        .map(|_| workers.open(socket, &server, &config))
-        .collect::<Result<Vec<_>, _>>()?;
     let address = socket.local_addr()?;
-    std::fs::write(
-        &options.kubeconfig,
-        format!(
-            "apiVersion: v1
-kind: Config
-clusters: [{{name: a, cluster: {{server: 'https://{address}', insecure-skip-tls-verify: true}}}}]
-contexts: [{{name: a, context: {{cluster: a, user: a}}}}]
-current-context: a
-users: [{{name: a, user: {{}}}}]
-"
-        ),
-    )?;
+    let metrics = Arc::new(Metrics::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let host = Host {
+        services: ClusterServices {
+            clock: Arc::new(WallClock::start(options.speed)),
+            recorder: Arc::clone(&metrics) as Arc<dyn Recorder>,
+        },
+        workers: Workers::start(threads, ServerOptions::new(Protocol::Kube), metrics, bodies()),
+        seed: Seed::root(options.seed),
+        behaviour: Behaviour::default(),
+        interner: Arc::default(),
+    };
+    let endpoint = Endpoint {
+        host: address.ip().to_string().into(),
+        port: address.port(),
+    };
+    let cluster = SimulatedCluster::found(&host, Founding::new(&options.name, endpoint, version)?)?;
+    add_nodes(&host, &cluster, options.nodes).await?;
+    // Each thread accepts.
+    let sockets = (0..threads)
+        .map(|_| socket.try_clone())
+        .collect::<Result<Vec<_>, _>>()?;
+    cluster.open(&host, &sockets)?;
+    let kubeconfig = cluster.kubeconfig(&address.to_string())?;
+    write_private(&options.kubeconfig, kubeconfig.to_yaml())?;
     tracing::info!(cluster = options.name, %address, nodes = options.nodes, "ready");
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -125,7 +111,42 @@ users: [{{name: a, user: {{}}}}]
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    drop(listeners);
     cluster.stop();
+    Ok(())
+}
+
+/// Limits of request bodies.
+pub(crate) fn bodies() -> BodyLimits {
+    BodyLimits::new(MOST_BODY, BODY_TIMEOUT, BODIES)
+}
+
+/// Adds ready nodes; the first has the control plane.
+async fn add_nodes(host: &Host, cluster: &Arc<SimulatedCluster>, nodes: u32) -> anyhow::Result<()> {
+    let founding = cluster.founding();
+    let version = founding.version.to_string();
+    for index in 0..nodes {
+        let address = Ipv4Addr::from(u32::from(NODE_NETWORK).saturating_add(index).saturating_add(10));
+        let name = format!("{}-{index}", founding.name);
+        let mut spec = NodeSpec::worker(&name, address, &version);
+        if index == 0 {
+            spec.role = Role::ControlPlane;
+        }
+        let machine = NodeId::from_name(&name);
+        let (made, port) = (Arc::clone(cluster), founding.endpoint.port);
+        let seed = host.seed.child("etcd");
+        let written = spec.clone();
+        cluster
+            .cluster()
+            .write(move |state, now| {
+                if index == 0 {
+                    found_etcd(state, seed, &written);
+                }
+                add_node(state, made.founding(), &written, port, now)
+            })
+            .await?
+            .map_err(|status| anyhow::anyhow!("{}", status.message))?;
+        cluster.seat(machine, &spec);
+        cluster.started(machine);
+    }
     Ok(())
 }

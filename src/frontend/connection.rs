@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use actix_rt::net::{ActixStream, Ready};
 use actix_rt::time::{Sleep, sleep};
-use actix_web::HttpRequest;
+use actix_web::{HttpMessage as _, HttpRequest};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// State of a connection, shared between its stream and the requests on it.
@@ -28,8 +28,8 @@ pub struct Connection {
 impl Connection {
     /// The connection of a request; `None` in tests without a socket.
     #[must_use]
-    pub fn of(request: &HttpRequest) -> Option<&Rc<Self>> {
-        request.conn_data::<Rc<Self>>()
+    pub fn of(request: &HttpRequest) -> Option<Rc<Self>> {
+        of_connection(request)
     }
 
     /// Closes the connection as soon as the handler has returned; what it returns is not sent.
@@ -47,6 +47,14 @@ impl Connection {
     pub(super) fn enter(self: &Rc<Self>) -> InRequest {
         self.requests.set(self.requests.get().saturating_add(1));
         InRequest(Rc::clone(self))
+    }
+}
+
+/// What belongs to the connection of a request: the data of the connection, or, where actix-http does not carry it, of the request.
+pub(super) fn of_connection<T: Clone + 'static>(request: &HttpRequest) -> Option<T> {
+    match request.conn_data::<T>() {
+        Some(data) => Some(data.clone()),
+        None => request.extensions().get::<T>().cloned(),
     }
 }
 

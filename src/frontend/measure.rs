@@ -74,10 +74,7 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let busy = request
-            .request()
-            .conn_data::<Rc<Connection>>()
-            .map(Connection::enter);
+        let busy = Connection::of(request.request()).map(|connection| connection.enter());
         let watch = Stopwatch::start();
         let routes = Rc::clone(&self.routes);
         let answer = self.service.call(request);

@@ -4,6 +4,7 @@
 //! unknown keys are refused, and validated into [`Settings`]. Every problem found on the way is reported, not
 //! only the first. `config/default.yaml` describes each key.
 
+mod clusters;
 mod decode;
 mod fleet;
 mod layers;
@@ -27,6 +28,7 @@ use self::decode::Decoder;
 use self::layers::{KeyPath, Tree};
 use self::raw::Raw;
 
+pub use self::clusters::Clusters;
 pub use self::fleet::{Labels, NodeSpec};
 pub use self::layers::{ENVIRONMENT_PREFIX, Sources};
 pub use self::problem::{Invalid, Problem};
@@ -52,6 +54,8 @@ pub struct Settings {
     pub boot: Boot,
     /// Image server; no addresses: off.
     pub images: Images,
+    /// Clusters.
+    pub clusters: Clusters,
     /// Control API.
     pub control: Control,
     /// Simulated durations.

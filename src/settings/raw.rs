@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use metalsim_actors::kube::controller::Behaviour;
 use metalsim_actors::timing::Timing;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::cluster::image_version::ImageVersion;
 
 use super::values::{
     AgentTlsValue, HttpUrl, LabelValue, LatencyValue, Listen, ListenList, NamePattern, PowerValue, Secret,
@@ -24,6 +27,7 @@ pub(super) struct Raw {
     pub(super) ironic: RawIronic,
     pub(super) boot: RawBoot,
     pub(super) images: RawImages,
+    pub(super) clusters: RawClusters,
     pub(super) control: RawControl,
     pub(super) timing: RawTiming,
     /// Decoded one by one, because each is laid over the default profile first.
@@ -52,6 +56,7 @@ impl Default for Raw {
             ironic: RawIronic::default(),
             boot: RawBoot::default(),
             images: RawImages::default(),
+            clusters: RawClusters::default(),
             control: RawControl::default(),
             timing: RawTiming::default(),
             profiles: BTreeMap::new(),
@@ -205,6 +210,64 @@ impl Default for RawBoot {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawImages {
     pub(super) listen: ListenList,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawClusters {
+    pub(super) addressing: RawClusterAddressing,
+    pub(super) advertise_host: Box<str>,
+    pub(super) listen: Option<Box<str>>,
+    pub(super) ports: Box<str>,
+    pub(super) addresses: Box<str>,
+    pub(super) domain: Option<Box<str>>,
+    pub(super) port: u16,
+    pub(super) management_kubeconfig: Option<Box<str>>,
+    pub(super) reconcile: bool,
+    pub(super) kubernetes_version: Box<str>,
+    pub(super) image_version: Box<str>,
+    pub(super) node_ready: LatencyValue,
+    pub(super) pod_start: LatencyValue,
+    pub(super) pod_stop: LatencyValue,
+    pub(super) pod_run: LatencyValue,
+}
+
+impl Default for RawClusters {
+    fn default() -> Self {
+        let Behaviour {
+            node_ready,
+            pod_start,
+            pod_stop,
+            pod_run,
+            ..
+        } = Behaviour::default();
+        Self {
+            addressing: RawClusterAddressing::Port,
+            advertise_host: "127.0.0.1".into(),
+            listen: None,
+            ports: "20000-29999".into(),
+            addresses: "127.20.0.0/16".into(),
+            domain: None,
+            // kubernetes: `cmd/kubeadm/app/apis/kubeadm/v1beta4/defaults.go`, DefaultAPIBindPort.
+            port: 6443,
+            management_kubeconfig: None,
+            reconcile: false,
+            kubernetes_version: "v1.34.2".into(),
+            image_version: ImageVersion::DEFAULT.into(),
+            node_ready: LatencyValue(node_ready),
+            pod_start: LatencyValue(pod_start),
+            pod_stop: LatencyValue(pod_stop),
+            pod_run: LatencyValue(pod_run),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawClusterAddressing {
+    Port,
+    Address,
+    Name,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

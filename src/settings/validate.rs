@@ -66,12 +66,16 @@ pub(super) fn validate(raw: Raw, decoder: &mut Decoder) -> Settings {
     let images = Images {
         listen: addresses(&raw.images.listen),
     };
+    let clusters = super::clusters::validate(&raw.clusters, decoder);
     let control = control(raw.control, decoder);
     let mut taken = Vec::new();
     claim(&mut taken, "redfish.listen", &redfish.listen, decoder);
     claim(&mut taken, "agent.listen", &[agent.listen], decoder);
     claim(&mut taken, "images.listen", &images.listen, decoder);
     claim(&mut taken, "control.listen", &control.listen, decoder);
+    if let Some(shared) = clusters.shared() {
+        claim(&mut taken, "clusters.port", &[shared], decoder);
+    }
     let profiles = profiles::decode_all(&raw.profiles, decoder);
     // A profile that is wrong was complained about; naming it is no second mistake.
     let profile = |name: Option<&str>| {
@@ -123,6 +127,7 @@ pub(super) fn validate(raw: Raw, decoder: &mut Decoder) -> Settings {
         ironic,
         boot,
         images,
+        clusters,
         control,
         timing: raw.timing.into(),
         state: State { store: Store::None },

@@ -1,5 +1,7 @@
 //! What a client is ready to read: its `Accept` header (RFC 9110, 12.5.1; apiserver: `pkg/endpoints/handlers/negotiation`).
 
+use super::openapi;
+
 /// The form of objects in an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Form {
@@ -10,8 +12,8 @@ pub enum Form {
     Yaml,
     /// A `Table` of this version of `meta.k8s.io`.
     Table(MetaVersion),
-    /// Only their metadata.
-    Metadata,
+    /// Only their metadata, in this version of `meta.k8s.io`.
+    Metadata(MetaVersion),
 }
 
 /// Versions of `meta.k8s.io`.
@@ -133,7 +135,7 @@ fn form(clause: &Clause<'_>) -> Option<Form> {
     match clause.parameter("as") {
         "" => Some(encoding),
         "Table" => Some(Form::Table(meta()?)),
-        "PartialObjectMetadata" | "PartialObjectMetadataList" => meta().map(|_| Form::Metadata),
+        "PartialObjectMetadata" | "PartialObjectMetadataList" => meta().map(Form::Metadata),
         _ => None,
     }
 }
@@ -156,6 +158,29 @@ pub fn discovery(accept: &str) -> Discovery {
     Discovery::Legacy
 }
 
+/// The form of `OpenAPI` documents (kube-openapi: `pkg/handler`, `pkg/handler3`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Schemas {
+    /// JSON.
+    Json,
+    /// Swagger 2.0 in protobuf.
+    Protobuf,
+}
+
+/// The form of schemas that a client wants; `None`: none that there is (406). `protobuf`: whether there is that form.
+#[must_use]
+pub fn schemas(accept: &str, protobuf: bool) -> Option<Schemas> {
+    let clauses = clauses(accept);
+    if clauses.is_empty() {
+        return Some(Schemas::Json);
+    }
+    clauses.iter().find_map(|clause| match clause.media {
+        "application/json" | "application/*" | "*/*" => Some(Schemas::Json),
+        openapi::V2_PROTOBUF | openapi::V2_PROTOBUF_ASKED => Some(Schemas::Protobuf).filter(|_| protobuf),
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,7 +198,7 @@ mod tests {
             objects(
                 "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
             ),
-            Some(Form::Metadata)
+            Some(Form::Metadata(MetaVersion::V1))
         );
         assert_eq!(objects("application/yaml"), Some(Form::Yaml));
         assert_eq!(objects("text/html"), None);

@@ -5,16 +5,29 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::controller::{Behaviour, Context, Kubelet, Kubelets, Queue};
+use super::controller::{Behaviour, Context, Key, Kubelet, Kubelets, Queue};
 use super::controllers;
 use super::etcd::Etcd;
+use super::node::{self, NodeSpec};
 use super::object::Object;
 use super::resource::Resource;
+use super::status::Status;
 use super::store::{Change, Changed, Store};
 use crate::seed::Seed;
 
+/// A write of a controller that the store refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// The controller.
+    pub controller: &'static str,
+    /// What it looked at.
+    pub key: Key,
+    /// The store's words.
+    pub message: Box<str>,
+}
+
 /// How far [`Cluster::settle`] came.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settled {
     /// When there is work again; `None` = not before the next write.
     pub next: Option<DateTime<Utc>>,
@@ -22,6 +35,8 @@ pub struct Settled {
     pub looks: usize,
     /// Looks that ended in a refused write.
     pub failed: usize,
+    /// The last of them.
+    pub refusal: Option<Refusal>,
 }
 
 /// One simulated cluster.
@@ -93,12 +108,27 @@ impl Cluster {
 
     /// An object as a reader sees it at `now`.
     #[must_use]
-    pub fn present(&self, _resource: &Resource, object: &Arc<Object>, _now: DateTime<Utc>) -> Arc<Object> {
-        Arc::clone(object)
+    pub fn present(&self, resource: &Resource, object: &Arc<Object>, now: DateTime<Utc>) -> Arc<Object> {
+        node::present(&self.kubelets, resource, object, now).map_or_else(|| Arc::clone(object), Arc::new)
+    }
+
+    /// Adds a node whose kubelet starts now: Node, Lease and kubelet. The node is ready after [`Behaviour::node_ready`]. A Node that is there
+    /// already is that of a machine started again. Call [`Self::settle`] afterwards.
+    ///
+    /// # Errors
+    /// A name that cannot be, or a cluster that is full.
+    pub fn add_node(&mut self, node: &NodeSpec, now: DateTime<Utc>) -> Result<Arc<Object>, Status> {
+        let object = node::register(&mut self.store, node, now)?;
+        self.set_kubelet(&node.name, Some(Kubelet::Running { since: now }), now);
+        Ok(object)
     }
 
     /// A kubelet started or stopped; `None` = there is no such machine any more. Call [`Self::settle`] afterwards.
     pub fn set_kubelet(&mut self, node: &str, kubelet: Option<Kubelet>, now: DateTime<Utc>) {
+        let runs = matches!(kubelet, Some(Kubelet::Running { .. }));
+        if !runs && matches!(self.kubelets.get(node), Some(Kubelet::Running { .. })) {
+            node::freeze(&mut self.store, &self.kubelets, node, now);
+        }
         match kubelet {
             Some(kubelet) => {
                 self.kubelets.insert(node.into(), kubelet);
@@ -120,6 +150,7 @@ impl Cluster {
             next: None,
             looks: 0,
             failed: 0,
+            refusal: None,
         };
         loop {
             self.observe(now);
@@ -143,13 +174,11 @@ impl Cluster {
             settled.looks += 1;
             if let Err(status) = &outcome {
                 settled.failed += 1;
-                tracing::debug!(
-                    controller = controller.name(),
-                    namespace = &*key.namespace,
-                    name = &*key.name,
-                    message = status.message,
-                    "a controller's write was refused"
-                );
+                settled.refusal = Some(Refusal {
+                    controller: controller.name(),
+                    key: key.clone(),
+                    message: status.message.as_str().into(),
+                });
             }
             self.queue.done((index, key), &outcome, now);
         }

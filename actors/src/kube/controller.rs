@@ -93,6 +93,8 @@ pub type Kubelets = BTreeMap<Box<str>, Kubelet>;
 /// How a cluster behaves. Shared by all clusters that are alike.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Behaviour {
+    /// From the start of a kubelet to its node being ready.
+    pub node_ready: Latency,
     /// From the binding of a pod to its containers running and ready, on a node whose kubelet runs.
     pub pod_start: Latency,
     /// From the deletion of a pod to its end; never longer than its grace period.
@@ -110,6 +112,7 @@ pub struct Behaviour {
 impl Default for Behaviour {
     fn default() -> Self {
         Self {
+            node_ready: Latency::millis(1000),
             pod_start: Latency::millis(2000),
             pod_stop: Latency::millis(1000),
             pod_run: Latency::millis(5000),

@@ -26,6 +26,7 @@ use super::resource::{
     Resource, ResourceId, ScalePaths, Selectable, Subresource, Traits, Verb, Verbs, Version,
 };
 use super::status::{Reason, Status};
+use super::table::CustomColumns;
 
 pub use check::{check, prepare, unknown_fields};
 pub use compiled::Compiled;
@@ -194,6 +195,7 @@ fn version(declared: &Value) -> Result<Version, String> {
             .unwrap_or_default(),
         schema: compiled.as_ref().map(|compiled| Arc::clone(&compiled.source)),
         compiled,
+        columns: Some(Arc::new(CustomColumns::of(declared))),
     })
 }
 

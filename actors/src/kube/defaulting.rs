@@ -17,7 +17,7 @@ use super::status::Status;
 use super::store::Store;
 
 use pod::{pod_spec, qos_class, template};
-use service::{allocate_service, keep_allocated, service};
+use service::{allocate_service, keep_allocated, needs_allocation, service};
 
 type Fields = Map<String, Value>;
 
@@ -68,7 +68,10 @@ pub fn create(store: &Store, resource: &Resource, draft: &mut Draft) -> Result<(
 }
 
 /// Fills in what the server fills in when an object is updated, and what it takes from the object before.
-pub fn update(resource: &Resource, draft: &mut Draft, old: &Fields) {
+///
+/// # Errors
+/// As [`create`], when the type of a Service changes.
+pub fn update(store: &Store, resource: &Resource, draft: &mut Draft, old: &Fields) -> Result<(), Status> {
     if resource.is("", "services") {
         keep_allocated(draft, old);
     }
@@ -79,7 +82,17 @@ pub fn update(resource: &Resource, draft: &mut Draft, old: &Fields) {
             fill_in(object(&mut draft.body, "spec"), "selector", selector);
         }
     }
+    if resource.is("certificates.k8s.io", "certificatesigningrequests") {
+        // The request never changes.
+        if let Some(spec) = old.get("spec") {
+            draft.body.insert("spec".to_owned(), spec.clone());
+        }
+    }
     fill(resource, draft);
+    if resource.is("", "services") && needs_allocation(&draft.body, old) {
+        allocate_service(store, resource, draft)?;
+    }
+    Ok(())
 }
 
 /// The defaults that depend on nothing but the object.

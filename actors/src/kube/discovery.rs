@@ -34,10 +34,13 @@ const ORDER: [&str; 21] = [
     "flowcontrol.apiserver.k8s.io",
 ];
 
+/// A resource at one of its versions.
+type Served<'a> = (&'a Arc<Resource>, &'a Version);
+
 /// A group with its versions, best first, and the resources of each.
 struct Group<'a> {
     name: &'a str,
-    versions: Vec<(&'a str, Vec<(&'a Arc<Resource>, &'a Version)>)>,
+    versions: Vec<(&'a str, Vec<Served<'a>>)>,
 }
 
 /// All groups that are served, in order.

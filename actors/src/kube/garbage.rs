@@ -7,6 +7,7 @@
 //! - If some owners are there, references to those that are gone are taken out, and to those that wait for their
 //!   dependents in a foreground deletion too.
 //! - An object deleted with `Foreground` keeps its finalizer until no dependent with `blockOwnerDeletion` is left; the dependents are deleted.
+//!   Where owners go round in a circle, the dependent that closes it no longer blocks.
 //! - An object deleted with `Orphan` keeps its finalizer until no dependent names it.
 
 use std::sync::Arc;
@@ -40,6 +41,11 @@ pub enum Action {
         /// Uids of the owners.
         owners: Vec<String>,
     },
+    /// Let no owner wait for the object any more: it is part of a circle of foreground deletions.
+    Unblock {
+        /// The object.
+        object: Arc<Object>,
+    },
     /// Take the finalizer off.
     Release {
         /// The object.
@@ -54,9 +60,10 @@ impl Action {
     #[must_use]
     pub const fn object(&self) -> &Arc<Object> {
         match self {
-            Self::Delete { object, .. } | Self::Disown { object, .. } | Self::Release { object, .. } => {
-                object
-            }
+            Self::Delete { object, .. }
+            | Self::Disown { object, .. }
+            | Self::Unblock { object }
+            | Self::Release { object, .. } => object,
         }
     }
 }
@@ -140,9 +147,10 @@ pub fn work(store: &Store, object: &Arc<Object>) -> Vec<Action> {
 }
 
 /// What an object's owners mean for it.
-fn owners_work(store: &Store, object: &Arc<Object>) -> Option<Action> {
+fn owners_work(store: &Store, object: &Arc<Object>) -> Vec<Action> {
+    let mut actions = Vec::new();
     if object.head.owners.is_empty() || object.is_terminating() {
-        return None;
+        return actions;
     }
     let (mut solid, mut waiting, mut gone) = (0_usize, Vec::new(), Vec::new());
     for reference in &object.head.owners {
@@ -154,12 +162,30 @@ fn owners_work(store: &Store, object: &Arc<Object>) -> Option<Action> {
     }
     if solid > 0 {
         gone.append(&mut waiting);
-        return (!gone.is_empty()).then(|| Action::Disown {
-            object: Arc::clone(object),
-            owners: gone,
-        });
+        if !gone.is_empty() {
+            actions.push(Action::Disown {
+                object: Arc::clone(object),
+                owners: gone,
+            });
+        }
+        return actions;
     }
     let has_dependents = store.dependents_of(object.uid).next().is_some();
+    // A dependent that waits for its own dependents may well wait for this one, by way of its other owners.
+    let circle = !waiting.is_empty()
+        && store
+            .dependents_of(object.uid)
+            .any(|(_, dependent)| dependent.is_terminating() && dependent.has_finalizer(FOREGROUND))
+        && object
+            .head
+            .owners
+            .iter()
+            .any(|owner| owner.block_owner_deletion == Some(true));
+    if circle {
+        actions.push(Action::Unblock {
+            object: Arc::clone(object),
+        });
+    }
     let propagation = if !waiting.is_empty() && has_dependents {
         // The owner waits for this one, so this one waits for its own.
         Propagation::Foreground
@@ -170,10 +196,11 @@ fn owners_work(store: &Store, object: &Arc<Object>) -> Option<Action> {
     } else {
         Propagation::Background
     };
-    Some(Action::Delete {
+    actions.push(Action::Delete {
         object: Arc::clone(object),
         propagation,
-    })
+    });
+    actions
 }
 
 /// What to do after the object with this uid is gone or going: look at those that name it, and at the owners of theirs.
@@ -254,6 +281,15 @@ pub fn run(store: &mut Store, action: &Action, now: DateTime<Utc>) -> Result<(),
                 .meta
                 .owner_references
                 .retain(|owner| !owners.contains(&owner.uid));
+            store.replace(&resource, Part::Main, draft, options).map(drop)
+        }
+        Action::Unblock { .. } => {
+            let mut draft = object.draft();
+            for owner in &mut draft.meta.owner_references {
+                if owner.block_owner_deletion == Some(true) {
+                    owner.block_owner_deletion = Some(false);
+                }
+            }
             store.replace(&resource, Part::Main, draft, options).map(drop)
         }
         Action::Release { finalizer, .. } => {

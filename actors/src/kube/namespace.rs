@@ -63,7 +63,10 @@ pub fn work(store: &Store, namespace: &Arc<Object>, now: DateTime<Utc>) -> Vec<A
         }
         for object in store.all(resource, Some(namespace.name())) {
             *remaining
-                .entry(format!("{resource} has {{}} resource instances"))
+                .entry(format!(
+                    "{}.{} has {{}} resource instances",
+                    resource.plural, resource.group
+                ))
                 .or_default() += 1;
             for finalizer in &object.head.finalizers {
                 *held
@@ -307,7 +310,7 @@ mod tests {
             of("NamespaceContentRemaining"),
             (
                 json!("True"),
-                json!("Some resources are remaining: configmaps has 1 resource instances")
+                json!("Some resources are remaining: configmaps. has 1 resource instances")
             )
         );
         assert_eq!(

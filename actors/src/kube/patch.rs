@@ -55,9 +55,28 @@ pub fn json(mut document: Value, patch: &Value, most: usize) -> Result<Value, St
         if copied > COPY_BYTES_MAX || deepest > DEPTH_MAX {
             return Err(unprocessable());
         }
+        if tests_absence(&document, operation) {
+            continue;
+        }
         json_patch::patch(&mut document, std::slice::from_ref(operation)).map_err(|_| unprocessable())?;
     }
     Ok(document)
+}
+
+/// Whether it is a `test` for `null` of a member that an object does not have: that one passes (kubernetes: evanphx/json-patch, `Patch.test`).
+fn tests_absence(document: &Value, operation: &PatchOperation) -> bool {
+    let PatchOperation::Test(test) = operation else {
+        return false;
+    };
+    let Some((parent, last)) = test.path.split_back() else {
+        return false;
+    };
+    test.value.is_null()
+        && parent
+            .resolve(document)
+            .ok()
+            .and_then(Value::as_object)
+            .is_some_and(|members| !members.contains_key(&*last.decoded()))
 }
 
 fn size_at(document: &Value, pointer: &Pointer) -> usize {

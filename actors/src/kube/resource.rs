@@ -17,6 +17,7 @@ use super::names::NameRule;
 use super::object::Object;
 use super::status::Named;
 use super::structure::{self, Type};
+use super::table::CustomColumns;
 
 pub use built_in::ROWS;
 
@@ -147,6 +148,8 @@ pub struct Version {
     pub schema: Option<Arc<Value>>,
     /// The same, ready to prune, default and check objects.
     pub compiled: Option<Arc<Compiled>>,
+    /// Columns of tables of a custom resource; `None` = those of the kind.
+    pub columns: Option<Arc<CustomColumns>>,
 }
 
 /// A resource: what stands behind a path.
@@ -456,6 +459,7 @@ fn built_in_version(group: &'static str, name: &'static str, kind: &'static str,
         layout: structure::built_in(group, name, kind),
         schema: None,
         compiled: None,
+        columns: None,
     }
 }
 

@@ -214,6 +214,18 @@ impl Status {
         }
     }
 
+    /// A success that says nothing more.
+    #[must_use]
+    pub const fn success(code: u16) -> Self {
+        Self {
+            reason: None,
+            code,
+            message: String::new(),
+            details: None,
+            resume: None,
+        }
+    }
+
     /// 404: no object of that name.
     #[must_use]
     pub fn not_found(of: Named<'_>, name: &str) -> Self {

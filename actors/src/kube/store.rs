@@ -15,6 +15,8 @@ mod delete;
 mod image;
 mod list;
 mod parts;
+mod placed;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -37,6 +39,7 @@ pub use commit::{Change, Changed};
 pub use delete::{DeleteOptions, Deleted, Propagation};
 pub use image::Image;
 pub use list::{ListPage, ListQuery, VersionMatch};
+pub use placed::node_of;
 pub use watch::{WatchEvent, WatchQuery, WatchType, Watcher};
 pub use write::{Part, PatchKind, Written};
 
@@ -144,6 +147,7 @@ pub struct Store {
     objects: usize,
     /// Objects that name an owner, by the owner's uid.
     dependents: BTreeMap<Uuid, BTreeSet<(ResourceId, Box<str>)>>,
+    placed: placed::Placed,
     version: u64,
     window: VecDeque<Change>,
     window_bytes: usize,
@@ -164,6 +168,7 @@ impl Store {
             collections: BTreeMap::new(),
             objects: 0,
             dependents: BTreeMap::new(),
+            placed: placed::Placed::default(),
             version: 1,
             window: VecDeque::new(),
             window_bytes: 0,
@@ -271,6 +276,14 @@ impl Store {
                     .map(|(_, object)| object)
                     .collect::<Vec<_>>()
             })
+    }
+
+    /// Number of objects of a resource.
+    #[must_use]
+    pub fn count(&self, resource: &Resource) -> usize {
+        self.collections
+            .get(&resource.home)
+            .map_or(0, |objects| objects.len())
     }
 
     /// All objects of a built-in resource; none if there is no such resource.

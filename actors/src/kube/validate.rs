@@ -65,7 +65,7 @@ pub fn object(
         } else if part == Part::Status {
             status::status(&mut faults, resource, &draft.body, before);
         } else {
-            kind(&mut faults, resource, version, draft, before);
+            kind(&mut faults, resource, version, part, draft, before);
         }
     }
     let list = faults.into_list();
@@ -77,11 +77,18 @@ pub fn object(
 }
 
 /// The checks of a kind. Kinds without a row here have their metadata checked only.
-fn kind(faults: &mut Faults, resource: &Resource, version: &str, draft: &Draft, old: Option<&Fields>) {
+fn kind(
+    faults: &mut Faults,
+    resource: &Resource,
+    version: &str,
+    part: Part,
+    draft: &Draft,
+    old: Option<&Fields>,
+) {
     type Check = fn(&mut Faults, &Fields, Option<&Fields>);
     let (body, meta) = (&draft.body, &draft.meta);
     let check: Check = match (&*resource.group, &*resource.plural) {
-        ("", "pods") => pod::pod,
+        ("", "pods") => return pod::pod(faults, body, old, part),
         ("", "podtemplates") => {
             pod::template(faults, &node::Node::root(body, "template"), &[]);
             return;

@@ -20,6 +20,18 @@ pub struct KubernetesVersion {
 #[error("{0:?} is no version of Kubernetes: write it like v1.34.2")]
 pub struct NoVersion(String);
 
+/// The release that the API is modelled on.
+impl Default for KubernetesVersion {
+    fn default() -> Self {
+        Self {
+            major: 1,
+            minor: 34,
+            patch: 2,
+            rest: "".into(),
+        }
+    }
+}
+
 impl KubernetesVersion {
     /// Major and minor number.
     #[must_use]

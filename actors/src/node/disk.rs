@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::os::membership::Membership;
+
 /// An image on the disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
@@ -23,6 +25,7 @@ pub struct Disk {
     pub(super) image: Option<Box<Image>>,
     pub(super) config_drive: Option<Arc<str>>,
     pub(super) bootloader_installed: bool,
+    pub(super) membership: Option<Arc<Membership>>,
 }
 
 impl Disk {
@@ -42,6 +45,12 @@ impl Disk {
     #[must_use]
     pub fn is_bootable(&self) -> bool {
         self.image.is_some()
+    }
+
+    /// Of which cluster the installed system is a node. Gone with the system.
+    #[must_use]
+    pub fn membership(&self) -> Option<&Arc<Membership>> {
+        self.membership.as_ref()
     }
 
     /// Whether a boot loader was installed by a command of its own.
@@ -74,6 +83,7 @@ impl Disk {
                     image: Some(image),
                     config_drive,
                     bootloader_installed: false,
+                    membership: None,
                 };
             }
             DiskChange::InstallBootloader => self.bootloader_installed = true,

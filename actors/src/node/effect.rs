@@ -13,6 +13,7 @@ use crate::wire::agent::{
 
 use super::agent::CommandName;
 use super::os::description::SystemDescription;
+use super::os::membership::{BootstrapFailure, Machine, Membership};
 use super::profile::Architecture;
 
 /// Effects of a step, in order. The shell carries them out after the step is committed.
@@ -68,6 +69,13 @@ pub enum Effect {
     },
     /// Read the config drive on the disk, as cloud-init does.
     ReadConfigDrive(Arc<str>),
+    /// Make a node of a cluster, as kubeadm does at the first boot.
+    Bootstrap {
+        /// What is to be done.
+        description: Arc<SystemDescription>,
+        /// The machine.
+        machine: Box<Machine>,
+    },
     /// Count or log something.
     Record(Record),
 }
@@ -220,6 +228,8 @@ pub enum Outcome {
     },
     /// Of [`Effect::ReadConfigDrive`]. What is wrong with the drive is part of the description.
     ConfigDriveRead(Arc<SystemDescription>),
+    /// Of [`Effect::Bootstrap`].
+    Bootstrapped(Result<Arc<Membership>, BootstrapFailure>),
     /// Of [`IronicCall::Inspect`].
     Inspected(Result<InspectionAccepted, CallError>),
     /// Of [`IronicCall::Discover`].

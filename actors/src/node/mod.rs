@@ -33,7 +33,8 @@ use self::bmc::{Bmc, BmcCommand, BootTarget, PowerState};
 use self::disk::Disk;
 use self::effect::Outcome;
 use self::firmware::{BootProgress, Host};
-use self::os::Os;
+use self::os::membership::Activity;
+use self::os::{Os, Stage};
 use self::phase::Phase;
 use self::profile::HardwareProfile;
 use crate::ids::{Epoch, MacAddress, NodeId};
@@ -249,6 +250,16 @@ impl Node {
     #[must_use]
     pub fn os(&self) -> Option<&Os> {
         self.os.as_deref()
+    }
+
+    /// What it does in clusters.
+    #[must_use]
+    pub fn activity(&self) -> Activity<'_> {
+        match (self.os.as_deref().map(Os::stage), self.disk.membership()) {
+            (Some(Stage::Bootstrapping { .. }), _) => Activity::Bootstrapping,
+            (Some(Stage::Up), Some(membership)) => Activity::Member(membership),
+            _ => Activity::None,
+        }
     }
 
     /// Redfish `PowerState`.

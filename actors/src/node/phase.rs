@@ -17,7 +17,8 @@ impl Phase {
             Host::PoweringOff { .. } => Self::PoweringOff,
             Host::Running(System::Disk) => match node.os().map(Os::stage) {
                 Some(Stage::Reading | Stage::Configuring { .. }) => Self::CloudInit,
-                Some(Stage::Up) | None => Self::OsRunning,
+                Some(Stage::Bootstrapping { .. }) => Self::Bootstrapping,
+                Some(Stage::Up | Stage::BootstrapFailed) | None => Self::OsRunning,
             },
             Host::Running(System::Live | System::Setup) => Self::LiveSystem,
             Host::Running(System::Agent(_)) => {

@@ -10,6 +10,8 @@ use super::effect::{
 };
 use super::firmware::{BootOrderPosition, Host, System};
 use super::os::description::SystemDescription;
+use super::os::intent::Intent;
+use super::os::membership::{BootstrapFailure, Machine, Membership, PATIENCE, RETRY};
 use super::os::{Os, Stage};
 use super::{Event, Node, Refused, Reply};
 use crate::ids::Epoch;
@@ -76,7 +78,7 @@ impl Node {
                 .and_then(|os| os.deadline())
                 .is_some_and(|at| at <= now)
             {
-                self.advance_os();
+                self.advance_os(now, out);
             } else {
                 return;
             }
@@ -324,6 +326,7 @@ impl Node {
         self.os = Some(Box::new(Os {
             stage,
             description: None,
+            complaint: None,
         }));
     }
 
@@ -335,9 +338,59 @@ impl Node {
         }
     }
 
-    fn advance_os(&mut self) {
+    fn advance_os(&mut self, now: SimInstant, out: &mut Effects) {
+        let Some(os) = self.os.as_deref() else { return };
+        let until = match os.stage {
+            Stage::Configuring { .. } => now + PATIENCE,
+            Stage::Bootstrapping { until, .. } => until,
+            Stage::Reading | Stage::Up | Stage::BootstrapFailed => return,
+        };
+        let kubeadm = os.intent().is_some_and(Intent::calls_kubeadm);
+        let stage = match &os.description {
+            // It runs once: at later boots only the kubelet starts.
+            Some(description) if kubeadm && self.disk.membership.is_none() => {
+                let machine = Machine {
+                    identity: Arc::clone(&self.identity),
+                    kind: Arc::clone(&self.kind),
+                    image: self.disk.image.clone(),
+                };
+                let bootstrap = Effect::Bootstrap {
+                    description: Arc::clone(description),
+                    machine: Box::new(machine),
+                };
+                out.push(self.epoch, bootstrap);
+                Stage::Bootstrapping { retry: None, until }
+            }
+            _ => Stage::Up,
+        };
         if let Some(os) = &mut self.os {
-            os.stage = Stage::Up;
+            os.stage = stage;
+        }
+    }
+
+    fn on_bootstrapped(&mut self, now: SimInstant, result: Result<Arc<Membership>, BootstrapFailure>) {
+        let Some(os) = &mut self.os else { return };
+        let Stage::Bootstrapping { retry: None, until } = os.stage else {
+            return;
+        };
+        match result {
+            Ok(membership) => {
+                self.disk.membership = Some(membership);
+                os.complaint = None;
+                os.stage = Stage::Up;
+            }
+            Err(failure) => {
+                let retry = now + RETRY;
+                os.stage = if failure.again && retry < until {
+                    Stage::Bootstrapping {
+                        retry: Some(retry),
+                        until,
+                    }
+                } else {
+                    Stage::BootstrapFailed
+                };
+                os.complaint = Some(failure.why);
+            }
         }
     }
 
@@ -514,6 +567,7 @@ impl Node {
                 }
             }
             Outcome::ConfigDriveRead(description) => self.on_config_drive_read(now, description),
+            Outcome::Bootstrapped(result) => self.on_bootstrapped(now, result),
             Outcome::Inspected(result) => {
                 record(
                     CallKind::Inspect,

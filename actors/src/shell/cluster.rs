@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Message, SpawnHandle};
 use chrono::{DateTime, Utc};
@@ -105,6 +106,16 @@ impl ClusterRef {
         clock.calendar(clock.now())
     }
 
+    /// Real time until it is `time` in the cluster; zero when that has passed.
+    #[must_use]
+    pub fn real_time_until(&self, time: DateTime<Utc>) -> Duration {
+        let left = time
+            .signed_duration_since(self.now())
+            .to_std()
+            .unwrap_or_default();
+        left.div_f64(self.services.clock.speed().max(f64::MIN_POSITIVE))
+    }
+
     /// Looks at the committed state. Keep it short: writes wait.
     pub fn read<T>(&self, look: impl FnOnce(&Cluster) -> T) -> T {
         look(&self.cluster.read().unwrap_or_else(PoisonError::into_inner))
@@ -143,6 +154,22 @@ impl ClusterRef {
             return Err(error);
         }
         receiver.await.map_err(|_| ClusterError::Gone)?
+    }
+
+    /// Changes the cluster without waiting for it, however many writes wait: for what the simulated machines do, of which
+    /// there are few. The changes of one caller keep their order.
+    pub fn post(&self, change: impl FnOnce(&mut Cluster, DateTime<Utc>) + Send + 'static) {
+        let recorder = Arc::clone(&self.services.recorder);
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let write = Write(Box::new(move |cluster, now| {
+            if catch_unwind(AssertUnwindSafe(|| change(cluster, now))).is_err() {
+                recorder.shell(ShellEvent::StepPanicked);
+            }
+        }));
+        // A cluster that is gone has no use for it.
+        if self.send(write).is_err() {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 
     /// Stops the actor: writes are refused from then on.
@@ -189,7 +216,19 @@ impl ClusterRef {
         let settled = catch_unwind(AssertUnwindSafe(|| cluster.settle(now, SLICE)));
         drop(cluster);
         match settled {
-            Ok(settled) => settled.next,
+            Ok(settled) => {
+                if let Some(refusal) = settled.refusal {
+                    tracing::debug!(
+                        cluster = &*self.name,
+                        controller = refusal.controller,
+                        namespace = &*refusal.key.namespace,
+                        name = &*refusal.key.name,
+                        message = &*refusal.message,
+                        "a controller's write was refused"
+                    );
+                }
+                settled.next
+            }
             Err(_) => {
                 self.services.recorder.shell(ShellEvent::StepPanicked);
                 tracing::error!(cluster = &*self.name, "a controller panicked");
@@ -256,11 +295,7 @@ impl ClusterActor {
         let Some(next) = next else {
             return;
         };
-        let left = next
-            .signed_duration_since(self.cluster.now())
-            .to_std()
-            .unwrap_or_default();
-        let wait = left.div_f64(self.cluster.services.clock.speed().max(f64::MIN_POSITIVE));
+        let wait = self.cluster.real_time_until(next);
         let timer = context.run_later(wait, |this, context| {
             this.timer = None;
             this.work(context);

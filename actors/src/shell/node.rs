@@ -12,9 +12,10 @@ use super::messages::{Apply, Failure, Look};
 use crate::ids::{CommandId, Epoch};
 use crate::node::agent::AgentReply;
 use crate::node::effect::{Effect, Issued, Outcome};
+use crate::node::os::membership::Activity;
 use crate::node::phase::Phase;
 use crate::node::{Effects, Event, Node, Refused, Reply, invariant};
-use crate::ports::{BootMedia, ConfigDrives, Ironic, Recorder, ShellEvent};
+use crate::ports::{BootMedia, Clusters, ConfigDrives, Ironic, Recorder, ShellEvent};
 use crate::time::{Clock, SimInstant};
 use crate::wire::agent::CommandStatus;
 
@@ -33,6 +34,8 @@ pub struct Services {
     pub boot_media: Arc<dyn BootMedia>,
     /// Config drives.
     pub config_drives: Arc<dyn ConfigDrives>,
+    /// Clusters.
+    pub clusters: Arc<dyn Clusters>,
     /// Counters and logs.
     pub recorder: Arc<dyn Recorder>,
 }
@@ -93,6 +96,7 @@ impl NodeActor {
                 );
                 self.faults = 0;
                 self.publish(&next);
+                self.tell_clusters(&next);
                 let epoch = next.epoch();
                 self.handle.commit(next);
                 self.call_off_stale(epoch, context);
@@ -141,6 +145,27 @@ impl NodeActor {
         self.handle.publish(power, phase);
     }
 
+    /// Tells the clusters that the machine began or ceased to be a node.
+    fn tell_clusters(&self, next: &Node) {
+        let old = self.handle.node();
+        let (was, is) = (old.activity(), next.activity());
+        let id = next.identity().id;
+        let clusters = &self.services().clusters;
+        if was != is && was != Activity::None && is == Activity::None {
+            clusters.stopped(id);
+        }
+        if let Some(left) = old.disk().membership()
+            && next.disk().membership() != Some(left)
+        {
+            clusters.erased(id, left);
+        }
+        if let Activity::Member(membership) = is
+            && was != is
+        {
+            clusters.started(id, membership);
+        }
+    }
+
     /// Starts an effect outside the handler; its outcome comes back as an event.
     fn perform(&mut self, Issued { epoch, effect }: Issued, context: &mut Context<Self>) {
         let id = self.handle.identity().id;
@@ -169,6 +194,10 @@ impl NodeActor {
             Effect::ReadConfigDrive(config_drive) => {
                 let read = self.services().config_drives.read(id, config_drive);
                 Box::pin(async move { Outcome::ConfigDriveRead(read.await) })
+            }
+            Effect::Bootstrap { description, machine } => {
+                let bootstrapped = self.services().clusters.bootstrap(machine, description);
+                Box::pin(async move { Outcome::Bootstrapped(bootstrapped.await) })
             }
             Effect::ResolveBoot(request) => {
                 let resolved = self.services().boot_media.resolve(id, *request);

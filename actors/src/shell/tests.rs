@@ -14,7 +14,7 @@ use crate::node::phase::Phase;
 use crate::node::{Event, Kind, Refused, Reply};
 use crate::ports::ShellEvent;
 use crate::seed::Seed;
-use crate::testkit::{AgentMedia, HandClock, KindIronic, Notes, PlainDrives, identity, kind};
+use crate::testkit::{AgentMedia, HandClock, KindClusters, KindIronic, Notes, PlainDrives, identity, kind};
 use crate::timing::{Latency, Timing};
 use crate::wire::agent::CommandStatus;
 
@@ -37,6 +37,7 @@ impl World {
             ironic: ironic.clone(),
             boot_media: Arc::new(AgentMedia),
             config_drives: Arc::new(PlainDrives),
+            clusters: Arc::new(KindClusters::default()),
             recorder: notes.clone(),
         });
         let permits = Arc::new(Permits::new(100, 4, notes.clone()));

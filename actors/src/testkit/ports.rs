@@ -15,8 +15,9 @@ use crate::node::effect::{
     Record,
 };
 use crate::node::os::description::SystemDescription;
+use crate::node::os::membership::{BootstrapFailure, Machine, Membership};
 use crate::node::phase::Phase;
-use crate::ports::{BootMedia, ConfigDrives, Ironic, LocalFuture, Recorder, ShellEvent};
+use crate::ports::{BootMedia, Clusters, ConfigDrives, Ironic, LocalFuture, Recorder, ShellEvent};
 use crate::time::{Clock, SimInstant};
 use crate::wire::agent::ApiVersion;
 
@@ -127,6 +128,50 @@ impl ConfigDrives for PlainDrives {
 
     fn read(&self, _: NodeId, _: Arc<str>) -> LocalFuture<Arc<SystemDescription>> {
         Box::pin(async { Rig::description("host") })
+    }
+}
+
+/// Clusters that take every machine, and remember what they were told.
+#[derive(Default)]
+pub struct KindClusters {
+    /// What was told, in order.
+    pub told: Mutex<Vec<&'static str>>,
+}
+
+impl KindClusters {
+    fn tell(&self, word: &'static str) {
+        self.told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(word);
+    }
+}
+
+impl Clusters for KindClusters {
+    fn bootstrap(
+        &self,
+        machine: Box<Machine>,
+        _: Arc<SystemDescription>,
+    ) -> LocalFuture<Result<Arc<Membership>, BootstrapFailure>> {
+        self.tell("bootstrap");
+        let membership = Arc::new(Membership {
+            cluster: "127.0.0.1:6443".into(),
+            node: machine.identity.name.clone(),
+            control_plane: false,
+        });
+        Box::pin(async move { Ok(membership) })
+    }
+
+    fn started(&self, _: NodeId, _: &Arc<Membership>) {
+        self.tell("started");
+    }
+
+    fn stopped(&self, _: NodeId) {
+        self.tell("stopped");
+    }
+
+    fn erased(&self, _: NodeId, _: &Arc<Membership>) {
+        self.tell("erased");
     }
 }
 

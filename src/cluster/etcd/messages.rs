@@ -6,7 +6,7 @@ use prost::Message;
 
 /// Who answers, and where the store is.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub struct ResponseHeader {
+pub(super) struct ResponseHeader {
     /// Identity of the cluster.
     #[prost(uint64, tag = "1")]
     pub cluster_id: u64,
@@ -23,7 +23,7 @@ pub struct ResponseHeader {
 
 /// A member.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub struct Member {
+pub(super) struct Member {
     /// Identity.
     #[prost(uint64, tag = "1")]
     pub id: u64,
@@ -43,7 +43,7 @@ pub struct Member {
 
 /// `Cluster.MemberList`.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub struct MemberListRequest {
+pub(super) struct MemberListRequest {
     /// Only the leader may answer.
     #[prost(bool, tag = "1")]
     pub linearizable: bool,
@@ -51,7 +51,7 @@ pub struct MemberListRequest {
 
 /// Answer of all calls that end with the list of members.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub struct MembersResponse {
+pub(super) struct MembersResponse {
     /// Header.
     #[prost(message, optional, tag = "1")]
     pub header: Option<ResponseHeader>,
@@ -62,7 +62,7 @@ pub struct MembersResponse {
 
 /// `Cluster.MemberAdd`.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub struct MemberAddRequest {
+pub(super) struct MemberAddRequest {
     /// Where members will reach it.
     #[prost(string, repeated, tag = "1")]
     pub peer_urls: Vec<String>,
@@ -73,7 +73,7 @@ pub struct MemberAddRequest {
 
 /// Answer of `Cluster.MemberAdd`.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub struct MemberAddResponse {
+pub(super) struct MemberAddResponse {
     /// Header.
     #[prost(message, optional, tag = "1")]
     pub header: Option<ResponseHeader>,
@@ -87,7 +87,7 @@ pub struct MemberAddResponse {
 
 /// `Cluster.MemberRemove` and `Cluster.MemberPromote`.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub struct MemberIdRequest {
+pub(super) struct MemberIdRequest {
     /// Which.
     #[prost(uint64, tag = "1")]
     pub id: u64,
@@ -95,11 +95,11 @@ pub struct MemberIdRequest {
 
 /// A request without fields.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub struct Empty {}
+pub(super) struct Empty {}
 
 /// `Maintenance.Status`.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub struct StatusResponse {
+pub(super) struct StatusResponse {
     /// Header.
     #[prost(message, optional, tag = "1")]
     pub header: Option<ResponseHeader>,
@@ -140,7 +140,7 @@ pub struct StatusResponse {
 
 /// `Maintenance.Alarm`.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub struct AlarmRequest {
+pub(super) struct AlarmRequest {
     /// 0 get, 1 activate, 2 deactivate.
     #[prost(int32, tag = "1")]
     pub action: i32,
@@ -154,7 +154,7 @@ pub struct AlarmRequest {
 
 /// An alarm.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub struct AlarmMember {
+pub(super) struct AlarmMember {
     /// Whose.
     #[prost(uint64, tag = "1")]
     pub member_id: u64,
@@ -165,7 +165,7 @@ pub struct AlarmMember {
 
 /// Answer of `Maintenance.Alarm`.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub struct AlarmResponse {
+pub(super) struct AlarmResponse {
     /// Header.
     #[prost(message, optional, tag = "1")]
     pub header: Option<ResponseHeader>,
@@ -176,7 +176,7 @@ pub struct AlarmResponse {
 
 /// `Maintenance.MoveLeader`.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub struct MoveLeaderRequest {
+pub(super) struct MoveLeaderRequest {
     /// The new leader.
     #[prost(uint64, tag = "1")]
     pub target_id: u64,
@@ -184,7 +184,7 @@ pub struct MoveLeaderRequest {
 
 /// An answer with nothing but a header.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub struct HeaderResponse {
+pub(super) struct HeaderResponse {
     /// Header.
     #[prost(message, optional, tag = "1")]
     pub header: Option<ResponseHeader>,
@@ -192,7 +192,7 @@ pub struct HeaderResponse {
 
 /// `Maintenance.HashKV`.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub struct HashKvRequest {
+pub(super) struct HashKvRequest {
     /// Up to this revision; 0 = all.
     #[prost(int64, tag = "1")]
     pub revision: i64,
@@ -200,7 +200,7 @@ pub struct HashKvRequest {
 
 /// Answer of `Maintenance.HashKV`.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub struct HashKvResponse {
+pub(super) struct HashKvResponse {
     /// Header.
     #[prost(message, optional, tag = "1")]
     pub header: Option<ResponseHeader>,
@@ -217,7 +217,7 @@ pub struct HashKvResponse {
 
 /// `KV.Range`.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub struct RangeRequest {
+pub(super) struct RangeRequest {
     /// First key.
     #[prost(bytes = "vec", tag = "1")]
     pub key: Vec<u8>,
@@ -240,7 +240,7 @@ pub struct RangeRequest {
 
 /// A key and its value.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub struct KeyValue {
+pub(super) struct KeyValue {
     /// Key.
     #[prost(bytes = "vec", tag = "1")]
     pub key: Vec<u8>,
@@ -260,7 +260,7 @@ pub struct KeyValue {
 
 /// Answer of `KV.Range`.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub struct RangeResponse {
+pub(super) struct RangeResponse {
     /// Header.
     #[prost(message, optional, tag = "1")]
     pub header: Option<ResponseHeader>,

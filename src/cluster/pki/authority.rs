@@ -135,21 +135,10 @@ impl Authority {
     /// The certificates as PEM.
     #[must_use]
     pub fn pem(&self) -> String {
-        use base64::Engine as _;
-        let mut text = String::new();
-        for certificate in &self.certificates {
-            let body = base64::engine::general_purpose::STANDARD.encode(certificate);
-            text.push_str("-----BEGIN CERTIFICATE-----\n");
-            let mut rest = body.as_str();
-            while !rest.is_empty() {
-                let (line, tail) = rest.split_at_checked(64).unwrap_or((rest, ""));
-                text.push_str(line);
-                text.push('\n');
-                rest = tail;
-            }
-            text.push_str("-----END CERTIFICATE-----\n");
-        }
-        text
+        self.certificates
+            .iter()
+            .map(|certificate| super::pem::encode("CERTIFICATE", certificate))
+            .collect()
     }
 
     /// The key, if it is known.

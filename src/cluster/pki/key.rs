@@ -5,6 +5,7 @@ use std::fmt;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, PublicKeyData as _};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use x509_parser::asn1_rs::{Any, FromDer as _, Tag};
 
 use super::PkiError;
 
@@ -15,8 +16,12 @@ const P256: &[u8] = &[0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
 const P384: &[u8] = &[0x06, 5, 0x2b, 0x81, 4, 0, 0x22];
 const NULL: &[u8] = &[5, 0];
 const ZERO: &[u8] = &[2, 1, 0];
+const ONE: &[u8] = &[2, 1, 1];
 const SEQUENCE: u8 = 0x30;
 const OCTETS: u8 = 4;
+/// `[0]` and `[1]` of `ECPrivateKey` (RFC 5915).
+const CURVE: u8 = 0xa0;
+const PUBLIC: u8 = 0xa1;
 
 /// What a key can do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,6 +118,29 @@ impl PrivateKey {
         Ok(self.pair()?.serialize_pem())
     }
 
+    /// The key as Go's older forms have it, in which Cluster API and kubeadm write keys: PKCS#1 (`RSA PRIVATE KEY`, RFC 8017
+    /// A.1.2) or SEC 1 (`EC PRIVATE KEY`, RFC 5915) with the curve named, without which neither Go nor OpenSSL reads it.
+    /// It is a secret.
+    ///
+    /// # Errors
+    /// Never for a key that was read.
+    pub fn to_older_pem(&self) -> Result<String, PkiError> {
+        let (label, der) = match self.kind {
+            KeyKind::Rsa => ("RSA PRIVATE KEY", inner(&self.pkcs8)?.to_vec()),
+            KeyKind::P256 => ("EC PRIVATE KEY", sec1(inner(&self.pkcs8)?, P256)?),
+            KeyKind::P384 => ("EC PRIVATE KEY", sec1(inner(&self.pkcs8)?, P384)?),
+        };
+        Ok(super::pem::encode(label, &der))
+    }
+
+    /// The public key as PEM (`PUBLIC KEY`).
+    ///
+    /// # Errors
+    /// Never for a key that was read.
+    pub fn public_pem(&self) -> Result<String, PkiError> {
+        Ok(super::pem::encode("PUBLIC KEY", &self.public_info()?))
+    }
+
     pub(super) fn pkcs8(&self) -> &[u8] {
         &self.pkcs8
     }
@@ -137,6 +165,38 @@ fn wrapped(algorithm: &[&[u8]], key: &[u8]) -> Vec<u8> {
     let algorithm = element(SEQUENCE, &algorithm.concat());
     let content = [ZERO, &algorithm, &element(OCTETS, key)].concat();
     element(SEQUENCE, &content)
+}
+
+/// The key inside of `PrivateKeyInfo`.
+fn inner(pkcs8: &[u8]) -> Result<&[u8], PkiError> {
+    let (_, info) = taken(pkcs8, Tag::Sequence)?;
+    let (rest, _version) = taken(info, Tag::Integer)?;
+    let (rest, _algorithm) = taken(rest, Tag::Sequence)?;
+    Ok(taken(rest, Tag::OctetString)?.1)
+}
+
+/// `ECPrivateKey` with its curve, from one that may lack it: in PKCS#8 the curve stands outside.
+fn sec1(key: &[u8], curve: &[u8]) -> Result<Vec<u8>, PkiError> {
+    let (_, fields) = taken(key, Tag::Sequence)?;
+    let (rest, _version) = taken(fields, Tag::Integer)?;
+    let (mut rest, secret) = taken(rest, Tag::OctetString)?;
+    let mut parts = [ONE.to_vec(), element(OCTETS, secret), element(CURVE, curve)].concat();
+    while !rest.is_empty() {
+        let (after, field) = Any::from_der(rest).map_err(|error| PkiError::Key(error.to_string().into()))?;
+        if field.tag() == Tag(1) {
+            parts.extend(element(PUBLIC, field.data));
+        }
+        rest = after;
+    }
+    Ok(element(SEQUENCE, &parts))
+}
+
+/// What follows the first element, which has to be of this kind, and its content.
+fn taken(der: &[u8], tag: Tag) -> Result<(&[u8], &[u8]), PkiError> {
+    match Any::from_der(der) {
+        Ok((rest, found)) if found.tag() == tag => Ok((rest, found.data)),
+        _ => Err(PkiError::Key("damaged".into())),
+    }
 }
 
 /// A DER element: tag, length, content.

@@ -98,7 +98,7 @@ fn scalar(text: &str) -> String {
 ///
 /// # Errors
 /// What the file system says.
-pub fn write_private(path: &Path, content: &str) -> Result<(), PkiError> {
+pub fn write_private(path: &Path, content: impl AsRef<[u8]>) -> Result<(), PkiError> {
     let failed = |source| PkiError::File {
         path: path.display().to_string().into(),
         source,
@@ -120,7 +120,7 @@ pub fn write_private(path: &Path, content: &str) -> Result<(), PkiError> {
             .create_new(true)
             .mode(0o600)
             .open(&scratch)?;
-        file.write_all(content.as_bytes())?;
+        file.write_all(content.as_ref())?;
         file.sync_all()?;
         std::fs::rename(&scratch, path)
     };

@@ -5,9 +5,9 @@ use std::sync::{Arc, LazyLock};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{Authority, Issued, PkiError};
@@ -73,6 +73,28 @@ impl ClientCertVerifier for Ask {
 }
 
 impl Authority {
+    /// TLS 1.2 and 1.3 for a server whose clients must show a certificate of the authority: HTTP/2 only, as etcd.
+    ///
+    /// # Errors
+    /// A certificate and key that do not belong together.
+    pub fn mutual_server_config(&self, issued: &Issued) -> Result<Arc<ServerConfig>, PkiError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in self.certificates() {
+            roots.add(certificate.clone())?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider()))
+            .build()
+            .map_err(|error| PkiError::Certificate(error.to_string().into()))?;
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(provider()))
+            .with_safe_default_protocol_versions()?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![issued.certificate.clone()], issued.key.der())?;
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Arc::new(config))
+    }
+
     /// TLS 1.2 and 1.3 for an API server: HTTP/2 and HTTP/1.1 by ALPN, client certificates asked for but not needed.
     ///
     /// Sessions are not resumed: Go's Kubernetes clients do not try to, and with many clusters in one process stored sessions

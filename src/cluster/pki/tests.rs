@@ -50,6 +50,14 @@ fn keys_are_read_in_all_forms() {
         );
         assert!(!format!("{key:?}").contains(char::from(48)), "{key:?}");
     }
+    // The forms in which they came, byte for byte.
+    for pem in [RSA_PKCS1, P256_SEC1, P384_SEC1] {
+        assert_eq!(PrivateKey::from_pem(pem).unwrap().to_older_pem().unwrap(), pem);
+    }
+    // A new key's PKCS#8 names the curve outside only.
+    let new = PrivateKey::generate().unwrap();
+    let again = PrivateKey::from_pem(&new.to_older_pem().unwrap()).unwrap();
+    assert_eq!(again.public_pem().unwrap(), new.public_pem().unwrap());
     for wrong in ["", "key", RSA_CA, &RSA_PKCS1.replace("MII", "MIJ")] {
         assert!(PrivateKey::from_pem(wrong).is_err());
     }

@@ -1,42 +1,28 @@
 //! Who makes a request, and whether they may.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use metalsim_actors::kube::auth::{
-    Attributes, Decision, Impersonation, ResourceRequest, UserInfo, authorize, bootstrap_token_user, forbidden,
+    Attributes, Decision, Impersonation, ResourceRequest, UserInfo, authorize, forbidden,
 };
-use metalsim_actors::kube::status::{Reason, Status};
+use metalsim_actors::kube::status::Status;
 
 use super::Peer;
 use super::call::Server;
 use super::request::{Action, ResourcePath, Route};
+use crate::cluster::identity::unauthorized;
 
-/// The user of a request: by the token in its head, else by the certificate of its connection, else nobody in particular. Wrong
+/// The user of a request: by the certificate of its connection, else by the token in its head, else nobody in particular. Wrong
 /// credentials are refused, not ignored (kubernetes: `apiserver/pkg/authentication/request/union`).
 ///
 /// # Errors
 /// 401; 403 for an impersonation that is not allowed.
 pub(super) fn user(server: &Server, peer: &Peer, request: &HttpRequest) -> Result<UserInfo, Status> {
-    let now = server.cluster.now();
-    let given = request
-        .headers()
-        .get(AUTHORIZATION)
-        .map(|value| value.to_str().unwrap_or_default());
-    let certified = || match &peer.certificate {
-        None => Ok(None),
-        Some(certificate) => certificate.user(now).map(Some).ok_or_else(unauthorized),
+    let user = match (certified(server, peer)?, bearer(request.headers())) {
+        (Some(user), _) => user,
+        (None, Some(token)) => server.identity.token_user(&server.cluster, token, &peer.token)?,
+        (None, None) => UserInfo::anonymous(),
     };
-    let user = match given.map(bearer) {
-        Some(Some(token)) => Some(server.cluster.read(|cluster| {
-            let store = &cluster.store;
-            bootstrap_token_user(store, token, now)
-                .or_else(|| server.pki.token_user(store, token, now))
-                .ok_or_else(unauthorized)
-        })?),
-        // Basic and other schemes are not known: the certificate counts.
-        Some(None) | None => certified()?,
-    };
-    let user = user.unwrap_or_else(UserInfo::anonymous);
     let headers = request
         .headers()
         .iter()
@@ -47,22 +33,40 @@ pub(super) fn user(server: &Server, peer: &Peer, request: &HttpRequest) -> Resul
     }
 }
 
-/// The token of an `Authorization` header.
-fn bearer(header: &str) -> Option<&str> {
+/// The owner of the connection's certificate, as long as it is valid.
+fn certified(server: &Server, peer: &Peer) -> Result<Option<UserInfo>, Status> {
+    match &peer.certificate {
+        Ok(None) => Ok(None),
+        Ok(Some(certificate)) if server.identity.now() <= certificate.not_after => {
+            Ok(Some(certificate.user.clone()))
+        }
+        Ok(Some(_)) => Err(unauthorized()),
+        Err(error) => {
+            tracing::debug!(%error, "a client certificate is refused");
+            Err(unauthorized())
+        }
+    }
+}
+
+/// The token of the `Authorization` header. Other schemes than bearer are not known and say nothing.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = header.trim().split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
-}
-
-pub(super) fn unauthorized() -> Status {
-    Status::failure(Reason::Unauthorized, "Unauthorized")
 }
 
 /// Checks that the user may do what the request wants.
 ///
 /// # Errors
 /// 403.
-pub(super) fn check(server: &Server, user: &UserInfo, request: &HttpRequest, path: &str, watch: bool) -> Result<(), Status> {
+pub(super) fn check(
+    server: &Server,
+    user: &UserInfo,
+    request: &HttpRequest,
+    path: &str,
+    watch: bool,
+) -> Result<(), Status> {
     if user.is_master() {
         return Ok(());
     }

@@ -1,12 +1,8 @@
 //! Answers: statuses, documents, objects in the form that the client asked for.
 
-use std::sync::Arc;
-
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use metalsim_actors::kube::object::Object;
-use metalsim_actors::kube::resource::Resource;
 use metalsim_actors::kube::status::Status;
 use serde::Serialize;
 
@@ -47,13 +43,6 @@ pub(super) fn json(code: u16, document: &impl Serialize) -> HttpResponse {
             HttpResponse::InternalServerError().finish()
         }
     }
-}
-
-/// An object as JSON text, with kind and version.
-pub(super) fn object_text(resource: &Resource, version: &str, object: &Arc<Object>) -> Vec<u8> {
-    let mut text = Vec::with_capacity(2048);
-    metalsim_actors::kube::convert::write_json(resource, version, object, true, &mut text);
-    text
 }
 
 fn status_code(code: u16) -> StatusCode {

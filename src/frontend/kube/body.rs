@@ -2,9 +2,13 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use metalsim_actors::kube::crd;
+use metalsim_actors::kube::schema::{Schema, protobuf, strict};
 use metalsim_actors::kube::status::Status;
 use serde_json::Value;
 
+use super::call::Place;
+use super::query::FieldValidation;
 use crate::frontend::body::BodyError;
 
 /// A body that was read, and what the client is to be warned of.
@@ -55,18 +59,89 @@ pub(super) fn media_type(headers: &HeaderMap) -> String {
         .to_ascii_lowercase()
 }
 
-/// Reads the body of a write.
+/// Reads the body of a write to `place`. Fields that its kind does not have are dropped, warned of or refused.
 ///
 /// # Errors
 /// 400 for a malformed body, 415 for another type.
-pub(super) fn read(headers: &HeaderMap, bytes: &[u8]) -> Result<Value, Status> {
+pub(super) fn document(
+    headers: &HeaderMap,
+    bytes: &[u8],
+    place: &Place,
+    validation: FieldValidation,
+) -> Result<Document, Status> {
+    let media_type = media_type(headers);
+    let (api_version, kind) = place.expected();
+    let value = read(headers, bytes, (&api_version, &kind))?;
+    let mut warnings = Warnings::default();
+    if validation == FieldValidation::Ignore || media_type == PROTOBUF || media_type == JSON_PATCH {
+        return Ok(Document { value, warnings });
+    }
+    let mut found = unexpected(place, &media_type, bytes, &value);
+    if media_type == STRATEGIC {
+        // Orders of the patch are no fields.
+        found.retain(|sentence| !sentence.contains('$'));
+    }
+    if found.is_empty() {
+        return Ok(Document { value, warnings });
+    }
+    if validation == FieldValidation::Strict {
+        return Err(Status::bad_request(format!(
+            "{kind} in version \"{}\" cannot be handled as a {kind}: strict decoding error: {}",
+            place.version,
+            found.join(", ")
+        )));
+    }
+    for sentence in found {
+        warnings.push(sentence);
+    }
+    Ok(Document { value, warnings })
+}
+
+/// Fields that do not belong into a body, as sentences.
+fn unexpected(place: &Place, media_type: &str, bytes: &[u8], value: &Value) -> Vec<String> {
+    let resource = &place.resource;
+    let text = std::str::from_utf8(bytes)
+        .ok()
+        .filter(|_| !matches!(media_type, YAML | APPLY));
+    if resource.custom
+        && place
+            .subresource()
+            .is_none_or(|subresource| subresource.kind.is_none())
+    {
+        let mut found = text
+            .and_then(|text| strict::duplicate_fields(text).ok())
+            .unwrap_or_default();
+        found.extend(crd::unknown_fields(resource, &place.version, value));
+        return found;
+    }
+    let (api_version, kind) = place.expected();
+    let Some(message) = Schema::built_in().kind(&api_version, &kind) else {
+        return Vec::new();
+    };
+    text.and_then(|text| strict::inspect(message, text).ok())
+        .unwrap_or_else(|| strict::inspect_value(message, value))
+        .strict
+}
+
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+const YAML: &str = "application/yaml";
+const APPLY: &str = "application/apply-patch+yaml";
+const JSON_PATCH: &str = "application/json-patch+json";
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+
+/// Reads a body; `expected` is the `apiVersion` and kind of one in protobuf that does not name them.
+///
+/// # Errors
+/// 400 for a malformed body, 415 for another type.
+pub(super) fn read(headers: &HeaderMap, bytes: &[u8], expected: (&str, &str)) -> Result<Value, Status> {
     match media_type(headers).as_str() {
         // A client that does not say (curl without -H) is taken to send JSON.
         "" | "application/json" | "text/json" => json(bytes),
-        "application/yaml" | "application/apply-patch+yaml" => yaml(bytes),
-        "application/json-patch+json"
-        | "application/merge-patch+json"
-        | "application/strategic-merge-patch+json" => json(bytes),
+        YAML | APPLY => yaml(bytes),
+        JSON_PATCH | STRATEGIC | "application/merge-patch+json" => json(bytes),
+        PROTOBUF => protobuf::decode_as(bytes, Some(expected))
+            .map(|decoded| Value::Object(decoded.object))
+            .map_err(|error| Status::bad_request(error.to_string())),
         _ => Err(Status::unsupported_media_type(
             "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf",
         )),

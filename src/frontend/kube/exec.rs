@@ -4,6 +4,7 @@
 //! remote command protocol, so that clients print it and end as they do in life (kubernetes: `kubelet/pkg/cri/streaming/remotecommand`).
 
 use actix_web::{HttpRequest, web};
+use actix_ws::CloseCode;
 use metalsim_actors::kube::status::Status;
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use uuid::Uuid;
@@ -62,7 +63,7 @@ pub(super) fn serve(
                 message.extend(text);
                 // The client may have gone away.
                 if session.binary(message).await.is_ok() {
-                    let _gone = session.close(None).await;
+                    let _gone = session.close(Some(CloseCode::Normal.into())).await;
                 }
             });
             Ok(answer)

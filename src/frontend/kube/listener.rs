@@ -14,15 +14,18 @@ use std::task::{Context, Poll};
 use actix_http::{HttpService, KeepAlive};
 use actix_rt::net::{ActixStream, Ready, TcpStream};
 use actix_rt::{Arbiter, ArbiterHandle};
-use actix_service::{Service as _, ServiceFactory as _, ServiceFactoryExt as _, boxed, map_config};
-use actix_web::dev::AppConfig;
+use actix_service::{
+    Service as _, ServiceFactory as _, ServiceFactoryExt as _, boxed, fn_factory, map_config,
+};
+use actix_web::dev::{AppConfig, ServiceResponse};
 use actix_web::{App, Error};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Semaphore, watch};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::http2::{self, Application, Shared};
+use super::names::{Led, Names, Target};
 use super::{Peer, configure, upgrade};
 use crate::cluster::api_server::ApiServer;
 use crate::frontend::body::BodyLimits;
@@ -98,7 +101,8 @@ pub struct Workers {
 /// An open listener. It closes when this is dropped; connections that are open end with it.
 pub struct Listener {
     address: SocketAddr,
-    _close: watch::Sender<bool>,
+    socket: TcpListener,
+    close: watch::Sender<bool>,
 }
 
 impl Listener {
@@ -107,11 +111,34 @@ impl Listener {
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// Its socket, for one that takes its place.
+    ///
+    /// # Errors
+    /// Out of file handles.
+    pub fn socket(&self) -> std::io::Result<TcpListener> {
+        self.socket.try_clone()
+    }
+
+    /// Closes it. When this is done, nobody listens there any more.
+    pub async fn closed(self) {
+        let Self { socket, close, .. } = self;
+        drop(socket);
+        // Nobody may be there to be told.
+        let _told = close.send(true);
+        close.closed().await;
+    }
+}
+
+/// What a thread serves connections with.
+struct Services {
+    http1: Http,
+    application: Application,
 }
 
 thread_local! {
-    /// The thread's HTTP service, made when its first listener opens.
-    static HTTP: RefCell<Option<Rc<Http>>> = const { RefCell::new(None) };
+    /// The thread's services, made when its first listener opens.
+    static SERVICES: RefCell<Option<Rc<Services>>> = const { RefCell::new(None) };
 }
 
 impl Workers {
@@ -150,36 +177,68 @@ impl Workers {
         server: &Arc<ApiServer>,
         tls: &Arc<rustls::ServerConfig>,
     ) -> std::io::Result<Listener> {
-        let address = socket.local_addr()?;
-        let (close, closed) = watch::channel(false);
-        let arbiter = self.arbiter();
-        let task = Accept {
-            socket: socket.try_clone()?,
+        let target = Target::One {
             server: Arc::clone(server),
             tls: Arc::clone(tls),
+        };
+        self.accept(socket, target)
+    }
+
+    /// Serves the API servers that share a port on its open socket, in every thread.
+    ///
+    /// # Errors
+    /// If the socket cannot be taken over.
+    pub fn open_shared(&self, socket: &TcpListener, names: &Arc<Names>) -> std::io::Result<Vec<Listener>> {
+        let target = Target::Named(Arc::clone(names));
+        self.arbiters
+            .iter()
+            .map(|_| self.accept(socket, target.clone()))
+            .collect()
+    }
+
+    fn accept(&self, socket: &TcpListener, target: Target) -> std::io::Result<Listener> {
+        let (close, closed) = watch::channel(false);
+        let task = Accept {
+            target,
             options: self.options.clone(),
             observer: Arc::clone(&self.observer),
             bodies: self.bodies.clone(),
             connections: Arc::clone(&self.connections),
             closed,
         };
-        if let Some(arbiter) = arbiter {
+        let accepting = socket.try_clone()?;
+        if let Some(arbiter) = self.arbiter() {
             arbiter.spawn_fn(move || {
-                actix_rt::spawn(task.run());
+                actix_rt::spawn(task.run(accepting));
             });
         }
         Ok(Listener {
-            address,
-            _close: close,
+            address: socket.local_addr()?,
+            socket: socket.try_clone()?,
+            close,
         })
+    }
+}
+
+/// The permit with which a listener waits for its next connection: it is not taken from those of the open ones.
+struct Seat(Arc<Semaphore>);
+
+impl Seat {
+    fn add(connections: &Arc<Semaphore>) -> Self {
+        connections.add_permits(1);
+        Self(Arc::clone(connections))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.forget_permits(1);
     }
 }
 
 /// What accepts for one listener.
 struct Accept {
-    socket: TcpListener,
-    server: Arc<ApiServer>,
-    tls: Arc<rustls::ServerConfig>,
+    target: Target,
     options: ServerOptions,
     observer: Arc<dyn RequestObserver>,
     bodies: BodyLimits,
@@ -188,25 +247,26 @@ struct Accept {
 }
 
 impl Accept {
-    async fn run(mut self) {
-        let Some(http) = self.http().await else {
+    async fn run(mut self, socket: TcpListener) {
+        let Some(services) = self.services().await else {
             tracing::error!("the HTTP service of a thread did not start");
             return;
         };
-        let socket = self
-            .socket
-            .try_clone()
-            .and_then(actix_rt::net::TcpListener::from_std);
-        let socket = match socket {
+        let socket = match actix_rt::net::TcpListener::from_std(socket) {
             Ok(socket) => socket,
             Err(error) => {
                 tracing::error!(%error, "a listener of a cluster cannot be used");
                 return;
             }
         };
+        let _seat = Seat::add(&self.connections);
         loop {
             // A connection that cannot be served waits in the kernel.
-            let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else {
+            let permit = tokio::select! {
+                permit = Arc::clone(&self.connections).acquire_owned() => permit,
+                _ = self.closed.changed() => return,
+            };
+            let Ok(permit) = permit else {
                 return;
             };
             let accepted = tokio::select! {
@@ -215,7 +275,7 @@ impl Accept {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let connection = self.connection(stream, peer, Rc::clone(&http));
+                    let connection = self.connection(stream, peer, Rc::clone(&services));
                     let mut closed = self.closed.clone();
                     actix_rt::spawn(async move {
                         let _permit = permit;
@@ -234,28 +294,41 @@ impl Accept {
         }
     }
 
-    /// The thread's HTTP service.
-    async fn http(&self) -> Option<Rc<Http>> {
-        if let Some(http) = HTTP.with_borrow(Clone::clone) {
-            return Some(http);
+    /// The thread's services.
+    async fn services(&self) -> Option<Rc<Services>> {
+        if let Some(services) = SERVICES.with_borrow(Clone::clone) {
+            return Some(services);
         }
         let app = App::new()
             .wrap(Measure::new(self.options.protocol, Arc::clone(&self.observer)))
             .configure(configure(self.bodies.clone()));
-        let app = actix_service::IntoServiceFactory::into_factory(app)
-            .map_err(|error: Error| error.error_response());
+        let app = map_config(actix_service::IntoServiceFactory::into_factory(app), |()| {
+            AppConfig::default()
+        });
+        let application = app
+            .map(|answer: ServiceResponse<_>| answer.map_into_boxed_body())
+            .new_service(())
+            .await
+            .ok()?;
+        let application: Application = Rc::new(boxed::service(application));
+        let shared = Rc::clone(&application);
         let factory = HttpService::build()
             .keep_alive(KeepAlive::Timeout(self.options.keep_alive))
             .client_request_timeout(self.options.request_timeout)
             .client_disconnect_timeout(self.options.disconnect_timeout)
+            // A client that has closed its side has gone: it frees what its watch holds.
+            .h1_allow_half_closed(false)
             .on_connect_ext(|io: &Watched<Accepted>, data| {
                 data.insert(Rc::clone(io.connection()));
                 data.insert(Rc::clone(&io.get_ref().peer));
             })
-            .finish(map_config(app, |()| AppConfig::default()));
-        let service = factory.new_service(()).await.ok()?;
-        let service: Rc<Http> = Rc::new(boxed::service(service));
-        HTTP.with_borrow_mut(|slot| Some(Rc::clone(slot.get_or_insert(service))))
+            .finish(
+                fn_factory(move || std::future::ready(Ok::<_, ()>(Rc::clone(&shared))))
+                    .map_err(|error: Error| error.error_response()),
+            );
+        let http1 = boxed::service(factory.new_service(()).await.ok()?);
+        let services = Rc::new(Services { http1, application });
+        SERVICES.with_borrow_mut(|slot| Some(Rc::clone(slot.get_or_insert(services))))
     }
 
     /// One connection, from the handshake to its end.
@@ -263,39 +336,71 @@ impl Accept {
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        http: Rc<Http>,
+        services: Rc<Services>,
     ) -> impl Future<Output = ()> + use<> {
-        let acceptor = TlsAcceptor::from(Arc::clone(&self.tls));
-        let server = Arc::clone(&self.server);
+        let target = self.target.clone();
         let handshake = self.options.handshake_timeout;
-        let watch = self.options.keep_alive.max(self.options.request_timeout);
+        let (keep_alive, request_timeout) = (self.options.keep_alive, self.options.request_timeout);
+        let watch = keep_alive.max(request_timeout);
         async move {
             // Answers are small and written at once: waiting for more only delays them.
             let _ended = stream.set_nodelay(true);
-            let stream = match tokio::time::timeout(handshake, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => stream,
+            let Led {
+                stream,
+                server,
+                closed,
+            } = match tokio::time::timeout(handshake, target.lead(stream)).await {
+                Ok(Ok(led)) => led,
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "a TLS handshake failed");
                     return;
                 }
                 Err(_) => return,
             };
-            let protocol = match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => actix_http::Protocol::Http2,
-                // Upgrades come on connections without ALPN.
-                _ => actix_http::Protocol::Http1,
+            let certificate = match stream.get_ref().1.peer_certificates() {
+                Some(chain) => server.identity.peer(chain),
+                None => Ok(None),
             };
-            let head = match protocol {
-                actix_http::Protocol::Http1 => Head::Coming(BytesMut::new()),
-                _ => Head::Read(BytesMut::new()),
+            let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let shown = Rc::new(Peer {
+                server,
+                certificate,
+                token: RefCell::default(),
+            });
+            let serving = async {
+                if !speaks_http2 {
+                    // Upgrades come on connections without ALPN.
+                    let accepted = Accepted {
+                        stream,
+                        peer: shown,
+                        head: Head::Coming(BytesMut::new()),
+                    };
+                    let call = (
+                        Watched::new(accepted, watch),
+                        actix_http::Protocol::Http1,
+                        Some(peer),
+                    );
+                    return services.http1.call(call).await.map_err(|error| error.to_string());
+                }
+                let stream = Watched::new(stream, watch);
+                let shared = Shared {
+                    application: Rc::clone(&services.application),
+                    peer: shown,
+                    connection: Rc::clone(stream.connection()),
+                    address: peer,
+                };
+                http2::serve(stream, shared, keep_alive, request_timeout)
+                    .await
+                    .map_err(|error| error.to_string())
             };
-            let accepted = Accepted {
-                stream,
-                peer: Rc::new(Peer { server }),
-                head,
+            let ended = match closed {
+                None => serving.await,
+                Some(mut closed) => tokio::select! {
+                    ended = serving => ended,
+                    _ = closed.changed() => Ok(()),
+                },
             };
-            let call = (Watched::new(accepted, watch), protocol, Some(peer));
-            if let Err(error) = http.call(call).await {
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended with an error");
             }
         }

@@ -3,43 +3,49 @@
 //! The path is read by [`request`], not by a router: its grammar is the same for thousands of resources, of which custom ones come
 //! and go at run time (kubernetes: `apiserver/pkg/endpoints/request/requestinfo.go`).
 
+mod access;
 mod answer;
 mod body;
 mod call;
 mod documents;
 mod exec;
+mod http2;
 pub mod listener;
+mod log;
+pub mod names;
+mod openapi;
 mod port_forward;
 mod query;
 mod read;
 mod render;
 pub mod request;
+mod review;
 mod spdy;
 mod subresource;
 mod upgrade;
 mod watch;
 mod write;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::http::Method;
 use actix_web::http::header::ACCEPT;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+use metalsim_actors::kube::accept::{self, Form};
 use metalsim_actors::kube::status::{Reason, Status};
 use metalsim_actors::kube::store::PatchKind;
-use serde_json::Value;
 
 use self::answer::Answer;
-use self::body::Document;
-use self::call::{Place, Server, WriteParameters};
+use self::call::{Call, Place, Server};
 use self::query::Query;
-use self::render::Form;
-use self::request::{Action, ResourcePath, Route};
+use self::render::View;
+use self::request::{Action, Route};
 use super::body::BodyLimits;
-use super::connection::Connection;
+use super::connection::{Connection, of_connection};
 use super::measure::Template;
 use crate::cluster::api_server::ApiServer;
+use crate::cluster::pki::{self, SignedToken};
 
 /// Registers the one service that answers everything.
 pub fn configure(bodies: BodyLimits) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static {
@@ -54,14 +60,18 @@ pub fn configure(bodies: BodyLimits) -> impl Fn(&mut web::ServiceConfig) + Clone
 pub struct Peer {
     /// The API server.
     pub server: Arc<ApiServer>,
+    /// Who showed a certificate.
+    pub certificate: Result<Option<pki::Peer>, pki::PeerError>,
+    /// The token of the last request: connections mostly carry one, and its signature is checked once.
+    pub token: RefCell<Option<Rc<SignedToken>>>,
 }
 
 async fn serve(request: HttpRequest, payload: web::Payload, bodies: web::Data<BodyLimits>) -> HttpResponse {
-    let Some(peer) = request.conn_data::<Rc<Peer>>() else {
+    let peer = of_connection::<Rc<Peer>>(&request);
+    let Some(peer) = peer else {
         return answer::status(&Status::internal("the connection leads to no cluster"));
     };
-    let server = Arc::clone(&peer.server);
-    match handle(&server, &request, payload, &bodies).await {
+    match handle(&peer.server, &peer, &request, payload, &bodies).await {
         Ok(answer) => answer,
         Err(status) => answer::status(&status),
     }
@@ -69,6 +79,7 @@ async fn serve(request: HttpRequest, payload: web::Payload, bodies: web::Data<Bo
 
 async fn handle(
     server: &Server,
+    peer: &Peer,
     request: &HttpRequest,
     payload: web::Payload,
     bodies: &BodyLimits,
@@ -77,67 +88,84 @@ async fn handle(
         .decode_utf8()
         .map_err(|_| Status::bad_request("the path is not valid UTF-8"))?;
     let query = Query::parse(request.query_string());
+    let user = access::user(server, peer, request)?;
+    access::check(server, &user, request, &path, query.flag("watch"))?;
     match Route::of(&path) {
         Route::Other => documents::serve(server, request, &path, &query),
-        Route::Resource(path) => resource(server, request, &path, &query, payload, bodies).await,
+        Route::Resource(path) => {
+            let call = Call {
+                server,
+                request,
+                path,
+                query: &query,
+                bodies,
+                user: Arc::new(user),
+            };
+            resource(&call, payload).await
+        }
     }
 }
 
 /// A request that names a resource.
-async fn resource(
-    server: &Server,
-    request: &HttpRequest,
-    path: &ResourcePath<'_>,
-    query: &Query<'_>,
-    payload: web::Payload,
-    bodies: &BodyLimits,
-) -> Answer {
-    let action = path
+async fn resource(call: &Call<'_>, payload: web::Payload) -> Answer {
+    let Call {
+        server,
+        request,
+        query,
+        ..
+    } = *call;
+    let place = server
+        .cluster
+        .read(|cluster| Place::of(&cluster.store, &call.path))?;
+    let action = call
+        .path
         .action(request.method(), query.flag("watch"))
         .ok_or_else(method_not_allowed)?;
-    let place = server.cluster.read(|cluster| Place::of(&cluster.store, path))?;
     request.extensions_mut().insert(template(&place));
-    let form = form(request);
-    if place.subresource().is_some() && write::part(&place.subresource).is_none() {
-        return subresource::serve(server, request, place, action, query, payload, bodies).await;
-    }
+    let view = View::new(form(request)?, query)?;
     check_verb(&place, action)?;
+    if place.subresource().is_some() && write::part(&place.subresource).is_none() {
+        return subresource::serve(call, place, action, payload).await;
+    }
     match action {
-        Action::Get => read::get(server, &place, form),
-        Action::List => read::list(server, &place, query, form),
+        Action::Get => read::get(server, &place, view),
+        Action::List => read::list(server, &place, query, view),
         Action::Watch => {
-            let busy = Connection::of(request).map(Connection::enter);
-            watch::start(server, place, query, form, busy)
+            let busy = Connection::of(request).map(|connection| connection.enter());
+            watch::start(server, place, query, view, busy)
         }
         Action::Create => {
-            let parameters = WriteParameters::of(query, request.headers(), "CreateOptions")?;
-            let document = document(request, payload, bodies).await?;
-            write::create(server, place, document, parameters, form).await
+            let parameters = call.parameters("CreateOptions")?;
+            let document = call.document(payload, &place, &parameters).await?;
+            match review::of(&place) {
+                Some(review) => review::answer(server, &place, review, &call.user, &document.value),
+                None => write::create(server, place, document, parameters, view).await,
+            }
         }
         Action::Update => {
-            let parameters = WriteParameters::of(query, request.headers(), "UpdateOptions")?;
-            let document = document(request, payload, bodies).await?;
+            let parameters = call.parameters("UpdateOptions")?;
+            let document = call.document(payload, &place, &parameters).await?;
             let part = write::part(&place.subresource).ok_or_else(Status::unknown_resource)?;
-            write::update(server, place, part, document, parameters, form).await
+            write::update(server, place, part, document, parameters, view).await
         }
         Action::Patch => {
             let kind = write::patch_kind(request.headers(), query)?;
-            let mut parameters = WriteParameters::of(query, request.headers(), "PatchOptions")?;
+            let mut parameters = call.parameters("PatchOptions")?;
             if matches!(kind, PatchKind::Apply { .. }) {
                 // An applier has to name itself: its user agent does not count.
                 query.text("fieldManager").clone_into(&mut parameters.manager);
             }
-            let document = document(request, payload, bodies).await?;
+            let document = call.document(payload, &place, &parameters).await?;
             let part = write::part(&place.subresource).ok_or_else(Status::unknown_resource)?;
-            write::patch(server, place, part, kind, document, parameters, form).await
+            write::patch(server, place, part, kind, document, parameters, view).await
         }
         Action::Delete | Action::DeleteCollection => {
-            let body = body(request, payload, bodies).await?;
+            let body = call.body(payload, ("v1", "DeleteOptions")).await?;
             let options = write::delete_options(body.as_ref(), query)?;
             if action == Action::Delete {
-                write::delete(server, place, options, form).await
+                write::delete(server, place, options, view).await
             } else {
-                write::delete_collection(server, place, options, request.query_string().to_owned(), form)
+                write::delete_collection(server, place, options, request.query_string().to_owned(), view)
                     .await
             }
         }
@@ -171,7 +199,9 @@ fn check_verb(place: &Place, action: Action) -> Result<(), Status> {
     let verbs = place
         .subresource()
         .map_or(place.resource.verbs, |subresource| subresource.verbs);
-    if verbs.has(verb) {
+    // Objects of all namespaces can only be read (kubernetes: `apiserver/pkg/endpoints/installer.go`).
+    let everywhere = place.resource.namespaced && place.namespace.is_none();
+    if verbs.has(verb) && (!everywhere || matches!(action, Action::List | Action::Watch)) {
         Ok(())
     } else {
         Err(method_not_allowed())
@@ -189,37 +219,18 @@ fn method_not_allowed() -> Status {
 }
 
 /// The form that the client wants.
-fn form(request: &HttpRequest) -> Form {
-    let _accept = request.headers().get(ACCEPT);
-    Form::Json
-}
-
-/// The body of a write.
-async fn document(
-    request: &HttpRequest,
-    payload: web::Payload,
-    bodies: &BodyLimits,
-) -> Result<Document, Status> {
-    let body = super::body::read(request, payload, bodies)
-        .await
-        .map_err(body::refused)?;
-    Ok(Document {
-        value: body::read(request.headers(), &body.bytes)?,
-        ..Document::default()
+///
+/// # Errors
+/// 406 when there is no such form.
+fn form(request: &HttpRequest) -> Result<Form, Status> {
+    let accept = request
+        .headers()
+        .get(ACCEPT)
+        .map_or("", |accept| accept.to_str().unwrap_or_default());
+    accept::objects(accept).ok_or_else(|| {
+        Status::failure(
+            Reason::NotAcceptable,
+            "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
+        )
     })
-}
-
-/// The body of a request that need not have one.
-async fn body(
-    request: &HttpRequest,
-    payload: web::Payload,
-    bodies: &BodyLimits,
-) -> Result<Option<Value>, Status> {
-    let body = super::body::read(request, payload, bodies)
-        .await
-        .map_err(body::refused)?;
-    if body.bytes.is_empty() || *request.method() == Method::GET {
-        return Ok(None);
-    }
-    body::read(request.headers(), &body.bytes).map(Some)
 }

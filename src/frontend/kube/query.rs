@@ -41,6 +41,11 @@ impl<'a> Query<'a> {
             .map_or("", |(_, value)| value)
     }
 
+    /// All parameters with their values, in order.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(key, value)| (&**key, &**value))
+    }
+
     /// Every value of a parameter.
     pub(super) fn all<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b str> {
         self.pairs

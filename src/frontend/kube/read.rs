@@ -11,16 +11,16 @@ use metalsim_actors::kube::store::{ListPage, ListQuery, VersionMatch};
 use super::answer::Answer;
 use super::call::{Place, Server};
 use super::query::Query;
-use super::render::{self, Form};
+use super::render::{self, View};
 
 /// One object. `resourceVersion` in the query asks for a state that is not older, which this one never is.
-pub(super) fn get(server: &Server, place: &Place, form: Form) -> Answer {
+pub(super) fn get(server: &Server, place: &Place, view: View) -> Answer {
     let now = server.cluster.now();
     let object = server.cluster.read(|cluster| {
         let object = cluster.store.get(place.target(), &place.name)?;
         Ok::<Arc<Object>, Status>(cluster.present(&place.resource, object, now))
     })?;
-    Ok(render::object(form, place, &object, 200, now))
+    Ok(render::object(view, place, &object, 200, now))
 }
 
 /// What a list or watch selects.
@@ -42,31 +42,30 @@ pub(super) fn list_query<'a>(place: &Place, query: &'a Query<'_>) -> Result<List
         continue_token: query.text("continue"),
         resource_version: query.text("resourceVersion"),
         version_match: VersionMatch::parse(query.text("resourceVersionMatch"))?,
+        send_initial_events: query.maybe_flag("sendInitialEvents"),
     })
 }
 
 /// Many objects.
-pub(super) fn list(server: &Server, place: &Place, query: &Query<'_>, form: Form) -> Answer {
+pub(super) fn list(server: &Server, place: &Place, query: &Query<'_>, view: View) -> Answer {
     let now = server.cluster.now();
     let wanted = list_query(place, query)?;
-    let mut page: ListPage = server.cluster.read(|cluster| {
+    let page: ListPage = server.cluster.read(|cluster| {
         let mut page = cluster.store.list(place.target(), &wanted)?;
         for object in &mut page.items {
             *object = cluster.present(&place.resource, object, now);
         }
         Ok::<_, Status>(page)
     })?;
-    Ok(page_answer(place, &mut page, query, form, now))
+    Ok(page_answer(place, &page, view, now))
 }
 
 /// A page as an answer.
 pub(super) fn page_answer(
     place: &Place,
-    page: &mut ListPage,
-    query: &Query<'_>,
-    form: Form,
+    page: &ListPage,
+    view: View,
     now: chrono::DateTime<chrono::Utc>,
 ) -> HttpResponse {
-    let include = query.text("includeObject");
-    render::page(form.including(include), place, page, now)
+    render::page(view, place, page, now)
 }

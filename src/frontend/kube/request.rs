@@ -121,13 +121,13 @@ impl<'a> Route<'a> {
 }
 
 impl ResourcePath<'_> {
-    /// What the request wants; `None` for a method that resources do not have.
+    /// What the request wants; `None` for a method that collections, or objects, do not have.
     #[must_use]
     pub fn action(&self, method: &Method, watch: bool) -> Option<Action> {
         let action = match *method {
-            Method::POST => Action::Create,
-            Method::PUT => Action::Update,
-            Method::PATCH => Action::Patch,
+            Method::POST if self.name.is_none() || self.subresource.is_some() => Action::Create,
+            Method::PUT if self.name.is_some() => Action::Update,
+            Method::PATCH if self.name.is_some() => Action::Patch,
             Method::DELETE if self.name.is_some() => Action::Delete,
             Method::DELETE => Action::DeleteCollection,
             Method::GET | Method::HEAD if self.watch => Action::Watch,
@@ -201,6 +201,17 @@ mod tests {
         assert_eq!(all.action(&Method::GET, true), Some(Action::Watch));
         assert_eq!(all.action(&Method::DELETE, false), Some(Action::DeleteCollection));
         assert_eq!(one.action(&Method::DELETE, false), Some(Action::Delete));
-        assert_eq!(all.action(&Method::OPTIONS, false), None);
+        let status = resource("/api/v1/nodes/n/status");
+        assert_eq!(all.action(&Method::POST, false), Some(Action::Create));
+        assert_eq!(status.action(&Method::POST, false), Some(Action::Create));
+        assert_eq!(one.action(&Method::PUT, false), Some(Action::Update));
+        for (path, method) in [
+            (all, Method::OPTIONS),
+            (all, Method::PUT),
+            (all, Method::PATCH),
+            (one, Method::POST),
+        ] {
+            assert_eq!(path.action(&method, false), None, "{method} {path:?}");
+        }
     }
 }

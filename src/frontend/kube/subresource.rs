@@ -1,52 +1,42 @@
 //! Subresources that are more than a part of their object.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
+use metalsim_actors::kube::binding::bind;
+use metalsim_actors::kube::controllers::eviction::evict;
 use metalsim_actors::kube::scale;
-use metalsim_actors::kube::status::Status;
+use metalsim_actors::kube::status::{Reason, Status, quote};
 use metalsim_actors::kube::store::PatchKind;
 use metalsim_actors::kube::{patch, structure};
 use serde_json::Value;
 
 use super::answer::{self, Answer};
-use super::call::{Place, Server, WriteParameters};
+use super::call::{Call, Place, Server};
 use super::exec;
+use super::log;
 use super::port_forward;
-use super::query::Query;
 use super::request::Action;
 use super::write::patch_kind;
-use super::{check_verb, document};
 use crate::cluster::error::cluster_status;
-use crate::frontend::body::BodyLimits;
 
 /// Answers a request for a subresource.
-pub(super) async fn serve(
-    server: &Server,
-    request: &HttpRequest,
-    place: Place,
-    action: Action,
-    query: &Query<'_>,
-    payload: web::Payload,
-    bodies: &BodyLimits,
-) -> Answer {
-    check_verb(&place, action)?;
+pub(super) async fn serve(call: &Call<'_>, place: Place, action: Action, payload: web::Payload) -> Answer {
+    let Call { server, request, .. } = *call;
     match place.subresource.as_str() {
-        "scale" => scale(server, request, place, action, query, payload, bodies).await,
-        "exec" | "attach" => exec::serve(server, request, &place, query, payload),
+        "scale" => scale(call, place, action, payload).await,
+        "eviction" => eviction(call, place, payload).await,
+        "log" => log::serve(call, place),
+        "token" => token(call, &place, payload).await,
+        "binding" => binding(call, place, payload).await,
+        "exec" | "attach" => exec::serve(server, request, &place, call.query, payload),
         "portforward" => port_forward::serve(server, request, &place, payload),
+        "proxy" => proxy(server, &place),
         _ => Err(Status::unknown_resource()),
     }
 }
 
 /// `autoscaling/v1 Scale` of whatever has replicas.
-async fn scale(
-    server: &Server,
-    request: &HttpRequest,
-    place: Place,
-    action: Action,
-    query: &Query<'_>,
-    payload: web::Payload,
-    bodies: &BodyLimits,
-) -> Answer {
+async fn scale(call: &Call<'_>, place: Place, action: Action, payload: web::Payload) -> Answer {
+    let server = call.server;
     let kind = match action {
         Action::Get => {
             let scale = server.cluster.read(|cluster| {
@@ -55,11 +45,11 @@ async fn scale(
             })?;
             return Ok(answer::json(200, &scale));
         }
-        Action::Patch => Some(patch_kind(request.headers(), query)?),
+        Action::Patch => Some(patch_kind(call.request.headers(), call.query)?),
         _ => None,
     };
-    let parameters = WriteParameters::of(query, request.headers(), "UpdateOptions")?;
-    let body = document(request, payload, bodies).await?;
+    let parameters = call.parameters("UpdateOptions")?;
+    let body = call.document(payload, &place, &parameters).await?;
     let scale = server
         .cluster
         .write(move |cluster, now| {
@@ -83,6 +73,77 @@ async fn scale(
         .await
         .map_err(cluster_status)??;
     Ok(answer::json(200, &scale))
+}
+
+/// A token for a service account.
+async fn token(call: &Call<'_>, place: &Place, payload: web::Payload) -> Answer {
+    let server = call.server;
+    let parameters = call.parameters("CreateOptions")?;
+    let body = call.document(payload, place, &parameters).await?.value;
+    let namespace = place.namespace.as_deref().unwrap_or_default();
+    let answer = server.cluster.read(|cluster| {
+        server
+            .identity
+            .token_request(&cluster.store, namespace, &place.name, &body)
+    })?;
+    Ok(answer::json(201, &answer))
+}
+
+/// Puts a pod on a node.
+async fn binding(call: &Call<'_>, place: Place, payload: web::Payload) -> Answer {
+    let parameters = call.parameters("CreateOptions")?;
+    let body = call.document(payload, &place, &parameters).await?.value;
+    let server = call.server;
+    server
+        .cluster
+        .write(move |cluster, now| {
+            let namespace = place.namespace.as_deref().unwrap_or_default();
+            bind(
+                &mut cluster.store,
+                namespace,
+                &place.name,
+                &body,
+                parameters.options(now),
+            )
+        })
+        .await
+        .map_err(cluster_status)??;
+    Ok(answer::json(201, &Status::success(201)))
+}
+
+/// Asks a pod to go, as far as its disruption budgets allow.
+async fn eviction(call: &Call<'_>, place: Place, payload: web::Payload) -> Answer {
+    let parameters = call.parameters("CreateOptions")?;
+    let body = call.document(payload, &place, &parameters).await?.value;
+    let server = call.server;
+    server
+        .cluster
+        .write(move |cluster, now| {
+            let namespace = place.namespace.as_deref().unwrap_or_default();
+            let options = parameters.options(now);
+            evict(&mut cluster.store, namespace, &place.name, &body, options)
+        })
+        .await
+        .map_err(cluster_status)??;
+    Ok(answer::json(201, &Status::success(201)))
+}
+
+/// Proxies lead to what listens in a pod or behind a service: nothing does.
+fn proxy(server: &Server, place: &Place) -> Answer {
+    let (name, port) = place.name.split_once(':').unwrap_or((&place.name, ""));
+    server
+        .cluster
+        .read(|cluster| cluster.store.get(place.target(), name).map(|_| ()))?;
+    Err(Status::failure(
+        Reason::ServiceUnavailable,
+        match &*place.resource.plural {
+            "services" => format!("no endpoints available for service {}", quote(name)),
+            _ if port.is_empty() => {
+                format!("error trying to reach service: dial tcp: connect: connection refused ({name})")
+            }
+            _ => format!("error trying to reach service: dial tcp :{port}: connect: connection refused"),
+        },
+    ))
 }
 
 fn patched(kind: PatchKind, present: Value, body: &Value, operations: usize) -> Result<Value, Status> {

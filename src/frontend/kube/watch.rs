@@ -10,9 +10,9 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{FutureExt as _, Stream, stream};
 use metalsim_actors::kube::object::Object;
-use metalsim_actors::kube::status::Status;
+use metalsim_actors::kube::status::{Reason, Status};
 use metalsim_actors::kube::store::{VersionMatch, WatchEvent, WatchQuery, Watcher};
 use tokio::sync::watch::Receiver;
 use tokio::time::{Sleep, sleep};
@@ -21,7 +21,7 @@ use super::answer::{Answer, JSON};
 use super::call::{Place, Server};
 use super::query::Query;
 use super::read::selectors;
-use super::render::{self, Form};
+use super::render::{self, View};
 use crate::cluster::api_server::StreamPermit;
 use crate::frontend::connection::InRequest;
 
@@ -32,15 +32,16 @@ const BOOKMARK: Duration = Duration::from_secs(60);
 /// A watch without `timeoutSeconds` ends after this time, and up to as long again (kube-apiserver: `--min-request-timeout`).
 const SHORTEST: u64 = 1800;
 
-/// Starts a watch.
+/// Starts a watch. A version that is too old is told in the stream: clients that are refused without one try the same version again
+/// (kubernetes: `apiserver/pkg/storage/cacher/cacher.go`, Watch).
 ///
 /// # Errors
-/// 400, 410, 422, 504 for the parameters; 429 when there are too many watches.
+/// 400, 422, 504 for the parameters; 429 when there are too many watches.
 pub(super) fn start(
     server: &Server,
     place: Place,
     query: &Query<'_>,
-    form: Form,
+    view: View,
     busy: Option<InRequest>,
 ) -> Answer {
     let (labels, fields) = selectors(&place, query)?;
@@ -58,9 +59,17 @@ pub(super) fn start(
         continue_token: query.text("continue"),
     };
     let wake = server.cluster.subscribe(place.resource.home);
-    let watcher = server
+    let watcher = match server
         .cluster
-        .read(|cluster| cluster.store.watch(place.target(), wanted))?;
+        .read(|cluster| cluster.store.watch(place.target(), wanted))
+    {
+        Ok(watcher) => watcher,
+        Err(status) if status.is(Reason::Expired) => {
+            let only = Ok::<_, std::convert::Infallible>(error(&status));
+            return Ok(streamed(stream::once(std::future::ready(only))));
+        }
+        Err(status) => return Err(status),
+    };
     let seconds = match query.number("timeoutSeconds")? {
         Some(seconds @ 1..) => seconds.unsigned_abs(),
         _ => SHORTEST + watcher.position() % SHORTEST,
@@ -69,7 +78,7 @@ pub(super) fn start(
     let minute = Box::pin(sleep(BOOKMARK));
     let state = Watch {
         server: Arc::clone(server),
-        form: form.including(query.text("includeObject")),
+        view,
         place,
         watcher,
         wake,
@@ -84,15 +93,19 @@ pub(super) fn start(
         let piece = state.next().await?;
         Some((Ok::<_, std::convert::Infallible>(piece), state))
     });
-    Ok(HttpResponse::Ok()
+    Ok(streamed(body))
+}
+
+fn streamed(body: impl Stream<Item = Result<Bytes, std::convert::Infallible>> + 'static) -> HttpResponse {
+    HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, JSON))
-        .streaming(body))
+        .streaming(body)
 }
 
 struct Watch {
     server: Server,
     place: Place,
-    form: Form,
+    view: View,
     watcher: Watcher,
     wake: Receiver<()>,
     end: Pin<Box<Sleep>>,
@@ -110,6 +123,11 @@ impl Watch {
     /// The next piece of the stream; `None` at its end.
     async fn next(&mut self) -> Option<Bytes> {
         while !self.over {
+            // Also a watch that always has something to tell ends.
+            if self.end.as_mut().now_or_never().is_some() {
+                self.over = true;
+                return self.watcher.bookmark().map(|bookmark| self.write(&[bookmark]));
+            }
             // From here on a change wakes, so none is missed.
             self.wake.mark_unchanged();
             let polled = self.poll();
@@ -138,10 +156,7 @@ impl Watch {
                         return Some(self.write(&[bookmark]));
                     }
                 }
-                () = &mut self.end => {
-                    self.over = true;
-                    return self.watcher.bookmark().map(|bookmark| self.write(&[bookmark]));
-                }
+                () = &mut self.end => {}
             }
         }
         None
@@ -167,7 +182,7 @@ impl Watch {
         let now = self.server.cluster.now();
         let mut out = Vec::with_capacity(events.len().saturating_mul(1024));
         for event in events {
-            render::event(self.form, &self.place, event, now, self.first, &mut out);
+            render::event(self.view, &self.place, event, now, self.first, &mut out);
             self.first = false;
         }
         out.into()

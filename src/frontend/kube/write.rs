@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use actix_web::http::header::HeaderMap;
+use chrono::{DateTime, Utc};
+use metalsim_actors::kube::auth::{UserInfo, confirm_no_escalation};
 use metalsim_actors::kube::object::Object;
 use metalsim_actors::kube::status::Status;
-use metalsim_actors::kube::store::{DeleteOptions, Deleted, ListPage, Part, PatchKind, Written};
+use metalsim_actors::kube::store::{
+    DeleteOptions, Deleted, ListPage, Part, PatchKind, Store, WriteOptions, Written,
+};
 use serde_json::Value;
 
 use super::answer::{self, Answer};
@@ -13,7 +17,7 @@ use super::body::Document;
 use super::call::{Place, Server, WriteParameters};
 use super::query::Query;
 use super::read::{list_query, page_answer};
-use super::render::{self, Form};
+use super::render::{self, View};
 use crate::cluster::error::cluster_status;
 
 /// The part of an object that a subresource writes.
@@ -35,20 +39,26 @@ pub(super) async fn create(
     place: Place,
     document: Document,
     parameters: WriteParameters,
-    form: Form,
+    view: View,
 ) -> Answer {
-    let Document { value, warnings } = document;
+    let Document { mut value, warnings } = document;
+    if place
+        .resource
+        .is("certificates.k8s.io", "certificatesigningrequests")
+    {
+        sign_as(&mut value, &parameters.user);
+    }
     let (object, place) = server
         .cluster
         .write(move |cluster, now| {
-            let created = cluster
-                .store
-                .create(place.target(), value, parameters.options(now));
+            let created = guarded(&mut cluster.store, &place, &parameters, now, |store, options| {
+                store.create(place.target(), value.clone(), options)
+            });
             created.map(|object| (object, place))
         })
         .await
         .map_err(cluster_status)??;
-    let answer = render::object(form, &place, &object, 201, server.cluster.now());
+    let answer = render::object(view, &place, &object, 201, server.cluster.now());
     Ok(warnings.attach(answer))
 }
 
@@ -59,20 +69,20 @@ pub(super) async fn update(
     part: Part,
     document: Document,
     parameters: WriteParameters,
-    form: Form,
+    view: View,
 ) -> Answer {
     let Document { value, warnings } = document;
     let (written, place) = server
         .cluster
         .write(move |cluster, now| {
-            cluster
-                .store
-                .update(place.target(), &place.name, part, value, parameters.options(now))
-                .map(|written| (written, place))
+            guarded(&mut cluster.store, &place, &parameters, now, |store, options| {
+                store.update(place.target(), &place.name, part, value.clone(), options)
+            })
+            .map(|written| (written, place))
         })
         .await
         .map_err(cluster_status)??;
-    Ok(warnings.attach(written_answer(server, &place, &written, form)))
+    Ok(warnings.attach(written_answer(server, &place, &written, view)))
 }
 
 /// A change of an object, or of one part of it.
@@ -83,32 +93,84 @@ pub(super) async fn patch(
     kind: PatchKind,
     document: Document,
     parameters: WriteParameters,
-    form: Form,
+    view: View,
 ) -> Answer {
     let Document { value, warnings } = document;
     let (written, place) = server
         .cluster
         .write(move |cluster, now| {
-            cluster
-                .store
-                .patch(
-                    place.target(),
-                    &place.name,
-                    part,
-                    kind,
-                    &value,
-                    parameters.options(now),
-                )
-                .map(|written| (written, place))
+            guarded(&mut cluster.store, &place, &parameters, now, |store, options| {
+                store.patch(place.target(), &place.name, part, kind, &value, options)
+            })
+            .map(|written| (written, place))
         })
         .await
         .map_err(cluster_status)??;
-    Ok(warnings.attach(written_answer(server, &place, &written, form)))
+    Ok(warnings.attach(written_answer(server, &place, &written, view)))
 }
 
-fn written_answer(server: &Server, place: &Place, written: &Written, form: Form) -> actix_web::HttpResponse {
+/// What a write leaves: the object.
+trait Leaves {
+    fn object(&self) -> &Arc<Object>;
+}
+
+impl Leaves for Arc<Object> {
+    fn object(&self) -> &Arc<Object> {
+        self
+    }
+}
+
+impl Leaves for Written {
+    fn object(&self) -> &Arc<Object> {
+        &self.object
+    }
+}
+
+/// Writes. Roles and bindings are tried first, and looked at for rights that the writer does not have.
+fn guarded<T: Leaves>(
+    store: &mut Store,
+    place: &Place,
+    parameters: &WriteParameters,
+    now: DateTime<Utc>,
+    write: impl Fn(&mut Store, WriteOptions<'_>) -> Result<T, Status>,
+) -> Result<T, Status> {
+    let options = parameters.options(now);
+    let user = &parameters.user;
+    if place.resource.group == "rbac.authorization.k8s.io" && !user.is_master() {
+        let old = store
+            .find(&place.resource, place.namespace.as_deref(), &place.name)
+            .cloned();
+        let tried = WriteOptions {
+            dry_run: true,
+            ..options
+        };
+        let new = write(store, tried)?;
+        confirm_no_escalation(store, user, &place.resource, new.object(), old.as_deref())?;
+    }
+    write(store, options)
+}
+
+/// Puts the requester into a request for a certificate (kubernetes: `pkg/registry/certificates/certificates/strategy.go`).
+fn sign_as(request: &mut Value, user: &UserInfo) {
+    if let Some(spec) = request.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.insert("username".to_owned(), user.username.as_str().into());
+        spec.insert("groups".to_owned(), user.groups.clone().into());
+        if user.uid.is_empty() {
+            spec.remove("uid");
+        } else {
+            spec.insert("uid".to_owned(), user.uid.as_str().into());
+        }
+        if user.extra.is_empty() {
+            spec.remove("extra");
+        } else {
+            spec.insert("extra".to_owned(), serde_json::json!(user.extra));
+        }
+    }
+}
+
+fn written_answer(server: &Server, place: &Place, written: &Written, view: View) -> actix_web::HttpResponse {
     let code = if written.created { 201 } else { 200 };
-    render::object(form, place, &written.object, code, server.cluster.now())
+    render::object(view, place, &written.object, code, server.cluster.now())
 }
 
 /// The options of a deletion: those of the body, or of the query if there is no body.
@@ -124,7 +186,7 @@ pub(super) fn delete_options(body: Option<&Value>, query: &Query<'_>) -> Result<
 }
 
 /// One object goes.
-pub(super) async fn delete(server: &Server, place: Place, options: DeleteOptions, form: Form) -> Answer {
+pub(super) async fn delete(server: &Server, place: Place, options: DeleteOptions, view: View) -> Answer {
     let (deleted, place): (Deleted, Place) = server
         .cluster
         .write(move |cluster, now| {
@@ -141,7 +203,7 @@ pub(super) async fn delete(server: &Server, place: Place, options: DeleteOptions
         let status = Status::deleted(place.resource.named(), object.name(), &object.uid_text());
         return Ok(answer::json(200, &status));
     }
-    Ok(render::object(form, &place, object, 200, server.cluster.now()))
+    Ok(render::object(view, &place, object, 200, server.cluster.now()))
 }
 
 /// Kinds whose deletion is answered with the object (kubernetes: `pkg/registry/core/*/storage`, `ReturnDeletedObject`).
@@ -165,10 +227,9 @@ pub(super) async fn delete_collection(
     place: Place,
     options: DeleteOptions,
     query_text: String,
-    form: Form,
+    view: View,
 ) -> Answer {
-    let kept = query_text.clone();
-    let (mut page, place): (ListPage, Place) = server
+    let (page, place): (ListPage, Place) = server
         .cluster
         .write(move |cluster, now| {
             let query = Query::parse(&query_text);
@@ -180,8 +241,7 @@ pub(super) async fn delete_collection(
         })
         .await
         .map_err(cluster_status)??;
-    let query = Query::parse(&kept);
-    Ok(page_answer(&place, &mut page, &query, form, server.cluster.now()))
+    Ok(page_answer(&place, &page, view, server.cluster.now()))
 }
 
 /// The kind of a patch by its media type.

@@ -6,15 +6,16 @@
 
 use std::time::Duration;
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::kinds::{KINDS, about};
 use crate::kube::controller::{Context, Controller, Key, later, until};
 use crate::kube::object::{Object, Second};
 use crate::kube::resource::Resource;
 use crate::kube::status::Status;
-use crate::kube::store::{Change, Changed, DeleteOptions, Part, Store, Target};
+use crate::kube::store::{Change, Changed, DeleteOptions, Part, Store, Target, WriteOptions};
 use crate::seed::Seed;
 
 /// `Event.type`.
@@ -89,14 +90,45 @@ pub struct Happening<'a> {
 
 /// Records an event. A refusal (the namespace is going away, the cluster is full) loses the event, as in life.
 pub fn record(store: &mut Store, context: &Context<'_>, about: &ObjectReference, what: &Happening<'_>) {
-    let Some(resource) = store.registry().find("", "events").cloned() else {
-        return;
-    };
-    let namespace = if about.namespace.is_empty() {
+    record_at(store, context.now, about, what);
+}
+
+/// Records an event, unless the same was recorded at `since` or later: for what lasts, so that it is told once each time.
+pub fn record_once(
+    store: &mut Store,
+    context: &Context<'_>,
+    about: &ObjectReference,
+    what: &Happening<'_>,
+    since: Second,
+) {
+    let known = store
+        .look_up("", "events", Some(namespace_of(about)), &name_of(about, what))
+        .and_then(|event| event.at(&["lastTimestamp"]))
+        .and_then(|time| Second::parse(time.as_str()?));
+    if known.is_none_or(|known| known < since) {
+        record_at(store, context.now, about, what);
+    }
+}
+
+/// When this event was recorded first, if it is there.
+#[must_use]
+pub fn first_told(store: &Store, about: &ObjectReference, what: &Happening<'_>) -> Option<Second> {
+    let name = name_of(about, what);
+    let event = store.look_up("", "events", Some(namespace_of(about)), &name)?;
+    Second::parse(event.at(&["firstTimestamp"])?.as_str()?)
+}
+
+/// Events about cluster-scoped objects lie in `default`.
+fn namespace_of(about: &ObjectReference) -> &str {
+    if about.namespace.is_empty() {
         "default"
     } else {
         &about.namespace
-    };
+    }
+}
+
+/// The name of an event: the same for all that are counted as one.
+fn name_of(about: &ObjectReference, what: &Happening<'_>) -> String {
     let identity = Seed::root(0)
         .child(&about.uid)
         .child(&about.field_path)
@@ -104,10 +136,19 @@ pub fn record(store: &mut Store, context: &Context<'_>, about: &ObjectReference,
         .child(what.message)
         .child(what.component)
         .child(what.host);
-    let name = format!("{}.{:016x}", about.name, identity.value());
+    format!("{}.{:016x}", about.name, identity.value())
+}
+
+/// [`record`], for those that have no [`Context`].
+pub fn record_at(store: &mut Store, now: DateTime<Utc>, about: &ObjectReference, what: &Happening<'_>) {
+    let Some(resource) = store.registry().find("", "events").cloned() else {
+        return;
+    };
+    let namespace = namespace_of(about);
+    let name = name_of(about, what);
     let target = Target::stored(&resource, Some(namespace));
-    let options = context.by(what.component);
-    let now = Second::of(context.now).text();
+    let options = WriteOptions::by(what.component, now);
+    let now = Second::of(now).text();
     let existing = store
         .find(&resource, Some(namespace), &name)
         .map(|event| event.draft());
@@ -151,13 +192,8 @@ impl Controller for Expiry {
         "event-expiry"
     }
 
-    fn observe(&self, store: &Store, change: &Change, look_at: &mut dyn FnMut(Key)) {
-        if matches!(change.changed, Changed::Added)
-            && store
-                .registry()
-                .by_id(change.resource)
-                .is_some_and(|resource| resource.plural == "events")
-        {
+    fn observe(&self, _: &Store, change: &Change, look_at: &mut dyn FnMut(Key)) {
+        if matches!(change.changed, Changed::Added) && about(change, &KINDS.events) {
             look_at(Key::of(&change.object));
         }
     }
@@ -198,6 +234,6 @@ impl Controller for Expiry {
 
 /// The time as `MicroTime` fields want it.
 #[must_use]
-pub fn micro_time(time: chrono::DateTime<chrono::Utc>) -> String {
+pub fn micro_time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }

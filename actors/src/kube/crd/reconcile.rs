@@ -270,7 +270,7 @@ fn accept(
         .entry("status")
         .or_insert_with(|| Value::Object(Map::new()));
     if let Some(status) = status.as_object_mut() {
-        status.insert("acceptedNames".to_owned(), names.clone());
+        status.insert("acceptedNames".to_owned(), names);
         status.insert("conditions".to_owned(), list.into());
     }
     let written = store.replace(definitions, Part::Status, draft, WriteOptions::by(MANAGER, now))?;

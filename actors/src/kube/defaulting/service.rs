@@ -53,9 +53,17 @@ pub(super) fn service(spec: &mut Fields) {
     }
 }
 
+/// Whether an update asks for an address or ports: the type or the ports changed.
+pub(super) fn needs_allocation(body: &Fields, old: &Fields) -> bool {
+    let part = |body: &Fields, field: &str| body.get("spec").and_then(|spec| spec.get(field)).cloned();
+    ["type", "ports", "clusterIP"]
+        .into_iter()
+        .any(|field| part(body, field) != part(old, field))
+}
+
 /// Gives a Service its address and ports, or checks the ones it asks for.
 pub(super) fn allocate_service(store: &Store, resource: &Resource, draft: &mut Draft) -> Result<(), Status> {
-    let name = draft.meta.name.clone();
+    let (name, namespace) = (draft.meta.name.clone(), draft.meta.namespace.clone());
     let invalid = |error| Status::invalid(resource.named_kind(), &name, &[error]);
     let spec = object(&mut draft.body, "spec");
     let kind = spec.get("type").and_then(Value::as_str).unwrap_or("").to_owned();
@@ -65,6 +73,9 @@ pub(super) fn allocate_service(store: &Store, resource: &Resource, draft: &mut D
     let mut taken = BTreeSet::new();
     let mut ports = BTreeSet::new();
     for service in store.all(resource, None) {
+        if service.name() == name && *service.head.namespace == *namespace {
+            continue;
+        }
         let Some(spec) = service.section("spec") else {
             continue;
         };
@@ -101,6 +112,8 @@ pub(super) fn allocate_service(store: &Store, resource: &Resource, draft: &mut D
     }
     let allocates = spec.get("allocateLoadBalancerNodePorts") != Some(&Value::Bool(false));
     if kind == "NodePort" || (kind == "LoadBalancer" && allocates) {
+        // Ports of one service may share a number, if their protocols differ: the validation sees to that.
+        let mut own = BTreeSet::new();
         for (index, port) in items(spec.get_mut("ports")).enumerate() {
             match port
                 .get("nodePort")
@@ -115,12 +128,13 @@ pub(super) fn allocate_service(store: &Store, resource: &Resource, draft: &mut D
                     )));
                 }
                 Some(number) => {
-                    ports.insert(number);
+                    own.insert(number);
                 }
                 None => {
-                    let free = (NODE_PORT_FIRST..=NODE_PORT_LAST).find(|number| !ports.contains(number));
+                    let free = (NODE_PORT_FIRST..=NODE_PORT_LAST)
+                        .find(|number| !ports.contains(number) && !own.contains(number));
                     if let Some(number) = free {
-                        ports.insert(number);
+                        own.insert(number);
                         port.insert("nodePort".to_owned(), number.into());
                     }
                 }
@@ -159,6 +173,7 @@ pub(super) fn keep_allocated(draft: &mut Draft, old: &Fields) {
             .to_owned()
     };
     let new_kind = kind(&Value::Object(spec.clone()));
+    drop_dependent(spec, old, &kind(old), &new_kind);
     if kind(old) == "ExternalName" || new_kind == "ExternalName" {
         return;
     }
@@ -185,6 +200,64 @@ pub(super) fn keep_allocated(draft: &mut Draft, old: &Fields) {
         });
         if let Some(number) = twin.and_then(|old| old.get("nodePort")) {
             fill_in(port, "nodePort", number.clone());
+        }
+    }
+}
+
+/// A change of the type takes along what only the old type had, if the writer left it as it was
+/// (kubernetes: `pkg/registry/core/service/strategy.go`, `dropTypeDependentFields`).
+fn drop_dependent(spec: &mut Fields, old: &Value, old_kind: &str, new_kind: &str) {
+    let node_ports = |kind: &str| matches!(kind, "NodePort" | "LoadBalancer");
+    let mut drop_if_same = |had: bool, has: bool, fields: &[&str]| {
+        for field in fields.iter().filter(|_| had && !has) {
+            if spec.get(*field) == old.get(*field) {
+                spec.remove(*field);
+            }
+        }
+    };
+    drop_if_same(
+        old_kind != "ExternalName",
+        new_kind != "ExternalName",
+        &[
+            "clusterIP",
+            "clusterIPs",
+            "ipFamilies",
+            "ipFamilyPolicy",
+            "internalTrafficPolicy",
+        ],
+    );
+    drop_if_same(
+        old_kind == "ExternalName",
+        new_kind == "ExternalName",
+        &["externalName"],
+    );
+    drop_if_same(
+        node_ports(old_kind),
+        node_ports(new_kind),
+        &["externalTrafficPolicy"],
+    );
+    drop_if_same(
+        old_kind == "LoadBalancer",
+        new_kind == "LoadBalancer",
+        &[
+            "allocateLoadBalancerNodePorts",
+            "loadBalancerClass",
+            "healthCheckNodePort",
+        ],
+    );
+    if node_ports(old_kind) && !node_ports(new_kind) {
+        let before: BTreeSet<i64> = old
+            .get("ports")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|port| port.get("nodePort")?.as_i64())
+            .collect();
+        for port in items(spec.get_mut("ports")) {
+            let number = port.get("nodePort").and_then(Value::as_i64);
+            if number.is_some_and(|number| before.contains(&number)) {
+                port.remove("nodePort");
+            }
         }
     }
 }

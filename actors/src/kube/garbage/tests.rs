@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::kube::resource::BUILT_IN;
-use crate::kube::store::{Limits, Settings};
+use crate::kube::store::{Limits, PatchKind, Settings};
 use crate::seed::Seed;
 
 fn now() -> DateTime<Utc> {
@@ -114,6 +114,28 @@ fn foreground_waits_for_dependents_that_block() {
     );
     settle(&mut store);
     assert!(left(&store).is_empty());
+}
+
+#[test]
+fn foreground_gets_out_of_a_circle() {
+    for names in [&["a", "b"][..], &["a", "b", "c"][..]] {
+        let mut store = store();
+        let mut last = make(&mut store, "a", &[], false);
+        for name in names.iter().skip(1) {
+            last = make(&mut store, name, &[&last], true);
+        }
+        let close = json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": last.name(),
+            "uid": last.uid_text(), "blockOwnerDeletion": true}]}});
+        let options = WriteOptions::by("t", now());
+        store
+            .patch(target(), "a", Part::Main, PatchKind::Merge, &close, options)
+            .unwrap();
+        settle(&mut store);
+        assert_eq!(left(&store), names, "a circle that nobody deletes stays");
+        delete(&mut store, "a", Propagation::Foreground);
+        settle(&mut store);
+        assert!(left(&store).is_empty(), "{:?}", left(&store));
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod config;
 mod static_pods;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::net::Ipv4Addr;
 
@@ -17,6 +18,7 @@ use super::status::{Reason, Status};
 use super::store::{Store, Target, WriteOptions};
 
 pub use static_pods::static_pods;
+pub use tokens::bootstrap_token;
 
 /// What kubeadm knows of the cluster that it makes.
 #[derive(Clone, Debug)]

@@ -140,6 +140,29 @@ fn json_patches() {
 }
 
 #[test]
+fn a_test_for_null_passes_where_nothing_is() {
+    let document = json!({"a": {"b": 1, "n": null}, "l": []});
+    let tested = |path: &str, value: Value| {
+        json(
+            document.clone(),
+            &json!([{"op": "test", "path": path, "value": value}]),
+            1,
+        )
+        .map_err(|status| status.code)
+    };
+    assert_eq!(tested("/a/c", Value::Null), Ok(document.clone()));
+    assert_eq!(tested("/a/n", Value::Null), Ok(document.clone()));
+    for (path, value) in [
+        ("/a/b", Value::Null),
+        ("/a/c", json!(1)),
+        ("/c/c", Value::Null),
+        ("/l/0", Value::Null),
+    ] {
+        assert_eq!(tested(path, value), Err(422), "{path}");
+    }
+}
+
+#[test]
 fn a_json_patch_cannot_blow_up() {
     let doubling: Vec<Value> = (0..60)
         .map(|_| json!({"op": "copy", "from": "/a", "path": "/a/-"}))

@@ -138,8 +138,9 @@ impl Store {
         self.compact(self.version);
     }
 
-    /// Keeps the index of owners.
+    /// Keeps the indices of owners and of nodes.
     pub(super) fn index(&mut self, resource: ResourceId, key: &str, object: &Object, present: bool) {
+        self.placed.index(resource, key, object, present);
         for owner in &object.head.owners {
             let Ok(uid) = Uuid::parse_str(&owner.uid) else {
                 continue;

@@ -83,6 +83,8 @@ pub struct ListQuery<'a> {
     pub resource_version: &'a str,
     /// `resourceVersionMatch`.
     pub version_match: Option<VersionMatch>,
+    /// `sendInitialEvents`, which a list must not have.
+    pub send_initial_events: Option<bool>,
 }
 
 /// A page of a list.
@@ -154,7 +156,7 @@ impl Store {
         let resource = target.resource;
         let wanted = parse_version(query.resource_version)?;
         let (at, start) = if query.continue_token.is_empty() {
-            (self.list_version(wanted, query.version_match)?, String::new())
+            (self.list_version(wanted, query)?, String::new())
         } else {
             let token = Token::decode(query.continue_token)?;
             let at = u64::try_from(token.rv).unwrap_or(self.version);
@@ -168,8 +170,9 @@ impl Store {
             }
             (at, token.start)
         };
-        // A real server answers "any version" from its cache, which does not page.
-        let limit = if wanted == Some(0) && query.version_match.is_none() {
+        // A real server answers "any version" from its cache, which does not page
+        // (kubernetes: `apiserver/pkg/storage/cacher/cacher.go`, computeListLimit).
+        let limit = if wanted == Some(0) && query.continue_token.is_empty() {
             0
         } else {
             query.limit
@@ -209,10 +212,17 @@ impl Store {
     }
 
     /// The version of the state that a first page shows.
-    fn list_version(&self, wanted: Option<u64>, version_match: Option<VersionMatch>) -> Result<u64, Status> {
+    fn list_version(&self, wanted: Option<u64>, query: &ListQuery<'_>) -> Result<u64, Status> {
+        // With a limit, a version without a match means that version, as it did before there was a match
+        // (kubernetes: `apiserver/pkg/storage/etcd3/store.go`, resolveGetListRev).
+        let exact = match query.version_match {
+            Some(VersionMatch::Exact) => true,
+            Some(VersionMatch::NotOlderThan) => false,
+            None => query.limit > 0,
+        };
         match wanted {
             Some(version) if version > self.version => Err(Status::too_large(version, self.version)),
-            Some(version) if version != 0 && version_match == Some(VersionMatch::Exact) => {
+            Some(version) if version != 0 && exact => {
                 if version < self.floor {
                     Err(Status::expired(EXPIRED))
                 } else {
@@ -308,6 +318,12 @@ fn check(query: &ListQuery<'_>) -> Result<(), Status> {
                 "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
             ));
         }
+    }
+    if query.send_initial_events.is_some() {
+        errors.push(FieldError::forbidden(
+            "sendInitialEvents",
+            "sendInitialEvents is forbidden for list",
+        ));
     }
     if !errors.is_empty() {
         return Err(invalid_options(&errors));

@@ -68,18 +68,20 @@ pub(super) fn keep_other_parts(
             body.remove(key);
         }
     };
-    let only = |draft: &mut Draft, path: [&str; 2]| {
-        let new = draft.at(&path).cloned();
-        draft.body.clone_from(old);
-        let section = draft
-            .body
-            .entry(path[0])
-            .or_insert_with(|| Value::Object(Map::new()));
-        if let Some(section) = section.as_object_mut() {
-            match new {
-                Some(new) => section.insert(path[1].to_owned(), new),
-                None => section.remove(path[1]),
-            };
+    let only = |draft: &mut Draft, paths: &[[&str; 2]]| {
+        let written = std::mem::replace(&mut draft.body, old.clone());
+        for [first, second] in paths {
+            let new = written.get(*first).and_then(|section| section.get(*second));
+            let section = draft
+                .body
+                .entry(*first)
+                .or_insert_with(|| Value::Object(Map::new()));
+            if let Some(section) = section.as_object_mut() {
+                match new {
+                    Some(new) => section.insert((*second).to_owned(), new.clone()),
+                    None => section.remove(*second),
+                };
+            }
         }
     };
     match part {
@@ -111,9 +113,10 @@ pub(super) fn keep_other_parts(
             }
             draft.meta.owner_references = before.owner_references;
         }
-        Part::Finalize => only(draft, ["spec", "finalizers"]),
-        Part::Approval => only(draft, ["status", "conditions"]),
-        Part::EphemeralContainers => only(draft, ["spec", "ephemeralContainers"]),
+        Part::Finalize => only(draft, &[["spec", "finalizers"]]),
+        Part::Approval => only(draft, &[["status", "conditions"]]),
+        Part::Binding => only(draft, &[["spec", "nodeName"], ["status", "conditions"]]),
+        Part::EphemeralContainers => only(draft, &[["spec", "ephemeralContainers"]]),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod applies;
 mod lists;
+mod model;
 mod properties;
 
 use chrono::TimeZone as _;
@@ -137,7 +138,7 @@ fn creations_that_are_refused() {
         (
             json!({"metadata": {"name": "x", "labels": []}}),
             400,
-            "metadata: invalid type",
+            "cannot unmarshal array into Go struct field ObjectMeta.metadata.labels",
         ),
         (
             json!({"kind": "Secret", "metadata": {"name": "x"}}),

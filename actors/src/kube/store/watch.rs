@@ -13,6 +13,9 @@ use crate::kube::resource::Resource;
 use crate::kube::selector::{FieldSelector, LabelSelector};
 use crate::kube::status::{FieldError, Status};
 
+/// JSON bytes after which [`Store::poll`] stops, roughly: a reader that stops holds no more than these and one object.
+const POLL_BYTES: usize = 64 * 1024;
+
 /// What a watch asks for.
 #[derive(Clone, Debug, Default)]
 pub struct WatchQuery<'a> {
@@ -171,22 +174,27 @@ impl Store {
         Ok(watcher)
     }
 
-    /// The next events of a watch, `most` at most. An empty list: nothing new, ask again after the next write.
+    /// The next events of a watch, `most` at most, fewer if they are large. An empty list: nothing new, ask again after the next write.
     ///
     /// # Errors
     /// 410 when the watcher has fallen out of the history: to be sent as an `ERROR` event, the watch is over.
     pub fn poll(&self, watcher: &mut Watcher, most: usize) -> Result<Vec<WatchEvent>, Status> {
         let mut events = Vec::new();
-        while events.len() < most {
+        let mut bytes = 0_usize;
+        while events.len() < most && bytes < POLL_BYTES {
             let Some(object) = watcher.initial.pop_front() else {
                 break;
             };
+            bytes = bytes.saturating_add(object.weight());
             events.push(WatchEvent {
                 kind: WatchType::Added,
                 resource_version: watcher.position,
                 object: Some(object),
                 initial_events_end: false,
             });
+        }
+        if !watcher.initial.is_empty() {
+            return Ok(events);
         }
         if events.len() < most && watcher.closing {
             watcher.closing = false;
@@ -198,14 +206,14 @@ impl Store {
                 initial_events_end: true,
             });
         }
-        if events.len() >= most {
+        if events.len() >= most || bytes >= POLL_BYTES {
             return Ok(events);
         }
         if watcher.position < self.floor {
             return Err(Status::too_old(watcher.position, self.floor));
         }
         for change in self.changes_after(watcher.position) {
-            if events.len() >= most {
+            if events.len() >= most || bytes >= POLL_BYTES {
                 return Ok(events);
             }
             watcher.position = change.version;
@@ -234,6 +242,7 @@ impl Store {
                 }
             };
             watcher.told = change.version;
+            bytes = bytes.saturating_add(object.weight());
             events.push(WatchEvent {
                 kind,
                 object: Some(object),
@@ -254,12 +263,6 @@ fn check(query: &WatchQuery<'_>) -> Result<(), Status> {
         errors.push(FieldError::forbidden(
             field,
             "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        ));
-    }
-    if query.send_initial_events == Some(true) && !query.allow_bookmarks {
-        errors.push(FieldError::forbidden(
-            "sendInitialEvents",
-            "sendInitialEvents requires setting allowWatchBookmarks to true",
         ));
     }
     if query.version_match.is_some() {

@@ -10,6 +10,7 @@ use super::parts::{
     check_preconditions, counts_as_generation, drop_nulls, holds_content, keep_other_parts, strip_part,
     uid_conflict, value_for_fields,
 };
+use super::shape::{draft, in_patch};
 use super::{Store, Target, WriteOptions};
 use crate::kube::apply::{self, Writer};
 use crate::kube::object::{Draft, Head, ManagedEntry, Object, Second};
@@ -43,6 +44,9 @@ pub enum Part {
     Resize,
     /// `/scale`, once its number has been put into the object.
     Scale,
+    /// `/binding` of pods, once the node has been put into the object: only `spec.nodeName`, `status.conditions` and annotations.
+    /// The caller answers 409 for a pod that has a node.
+    Binding,
 }
 
 impl Part {
@@ -57,6 +61,7 @@ impl Part {
             Self::EphemeralContainers => "ephemeralcontainers",
             Self::Resize => "resize",
             Self::Scale => "scale",
+            Self::Binding => "binding",
         }
     }
 }
@@ -122,12 +127,7 @@ impl Store {
         if draft.meta.name.is_empty() {
             name.clone_into(&mut draft.meta.name);
         }
-        if draft.meta.name != name {
-            return Err(Status::bad_request(format!(
-                "the name of the object ({}) does not match the name on the URL ({name})",
-                draft.meta.name
-            )));
-        }
+        check_name(&draft, name)?;
         let Some(existing) = self.find(target.resource, target.namespace, name) else {
             if !target.resource.traits.create_on_update || part != Part::Main {
                 return Err(Status::not_found(target.resource.named(), name));
@@ -197,7 +197,8 @@ impl Store {
                 patch::strategic(current, body, &version.layout)?
             }
         };
-        let draft = draft(target, patched)?;
+        let draft = draft(target, patched).map_err(in_patch)?;
+        check_name(&draft, name)?;
         let prepared = self.prepare_update(target, &existing, draft, part, options, None)?;
         self.written(resource, prepared, false, options)
     }
@@ -240,12 +241,7 @@ impl Store {
         if wanted.meta.name.is_empty() {
             name.clone_into(&mut wanted.meta.name);
         }
-        if wanted.meta.name != name {
-            return Err(Status::bad_request(format!(
-                "the name of the object ({}) does not match the name on the URL ({name})",
-                wanted.meta.name
-            )));
-        }
+        check_name(&wanted, name)?;
         if existing.is_none() && part != Part::Main {
             return Err(Status::not_found(resource.named(), name));
         }
@@ -389,7 +385,7 @@ impl Store {
         let old_body = existing.body();
         keep_other_parts(resource, existing, &old_body, &mut draft, part);
         if part != Part::Status {
-            defaulting::update(resource, &mut draft, &old_body);
+            defaulting::update(self, resource, &mut draft, &old_body)?;
         }
         validate::object(
             resource,
@@ -413,7 +409,8 @@ impl Store {
             created: existing.created,
             deletion: existing.deletion,
         };
-        if part != Part::Status && counts_as_generation(resource, existing, &object) {
+        if !matches!(part, Part::Status | Part::Binding) && counts_as_generation(resource, existing, &object)
+        {
             object.generation = object.generation.saturating_add(1);
         }
         let managed = self.managed_after_update(target, existing, &object, &draft, part, options, applied);
@@ -553,13 +550,17 @@ impl Store {
     }
 }
 
-/// The body of a request as a draft in the stored version.
-fn draft(target: Target<'_>, body: Value) -> Result<Draft, Status> {
-    convert::check_type(target.resource, target.version, &body)?;
-    Draft::from_value(
-        convert::to_storage(target.resource, target.version, body),
-        &target.resource.kind,
-    )
+/// The name in a body is the one in the path (kubernetes: `apiserver/pkg/endpoints/handlers/rest.go`, checkName).
+fn check_name(draft: &Draft, name: &str) -> Result<(), Status> {
+    match draft.meta.name.as_str() {
+        given if given == name => Ok(()),
+        "" => Err(Status::bad_request(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        ))),
+        given => Err(Status::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({name})"
+        ))),
+    }
 }
 
 fn set_namespace(target: Target<'_>, draft: &mut Draft) -> Result<(), Status> {

@@ -102,16 +102,12 @@ pub(super) fn secret(faults: &mut Faults, body: &Fields, old: Option<&Fields>, m
         }
         "kubernetes.io/dockercfg" => docker(faults, &data, ".dockercfg"),
         "kubernetes.io/dockerconfigjson" => docker(faults, &data, ".dockerconfigjson"),
-        "kubernetes.io/basic-auth" => {
-            if !data.has("username") && !data.has("password") {
-                need(faults, "username");
-                need(faults, "password");
-            }
+        "kubernetes.io/basic-auth" if !data.has("username") && !data.has("password") => {
+            need(faults, "username");
+            need(faults, "password");
         }
-        "kubernetes.io/ssh-auth" => {
-            if data.text("ssh-privatekey").is_empty() {
-                faults.required(data.key("ssh-privatekey"), "");
-            }
+        "kubernetes.io/ssh-auth" if data.text("ssh-privatekey").is_empty() => {
+            faults.required(data.key("ssh-privatekey"), "");
         }
         "kubernetes.io/tls" => {
             need(faults, "tls.crt");

@@ -1,6 +1,6 @@
 //! Pods and templates for pods (kubernetes: `pkg/apis/core/validation/validation.go`, `ValidatePodSpec`, `ValidatePodUpdate`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -8,6 +8,8 @@ use super::container::{self, Context};
 use super::node::{Faults, Node, same};
 use super::{affinity, volume, words};
 use crate::kube::names::{self, NameRule};
+use crate::kube::status::quote;
+use crate::kube::store::Part;
 
 /// The largest number of seconds that a deadline may have.
 const SECONDS_MAX: i64 = 2_147_483_647;
@@ -19,18 +21,87 @@ const DNS_SEARCH_BYTES_MAX: usize = 2048;
 const CHANGEABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 pub(super) const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
-/// A pod that is created or changed.
-pub(super) fn pod(faults: &mut Faults, body: &Map<String, Value>, old: Option<&Map<String, Value>>) {
+/// A pod that is created or changed, by one of its doors.
+pub(super) fn pod(
+    faults: &mut Faults,
+    body: &Map<String, Value>,
+    old: Option<&Map<String, Value>>,
+    part: Part,
+) {
     let spec = Node::root(body, "spec");
+    if part == Part::Binding {
+        simple_names(faults, &spec);
+        return;
+    }
     self::spec(faults, &spec, &[], true);
     for list in ["containers", "initContainers"] {
         for container in spec.items(list) {
             container::image_space(faults, &container);
         }
     }
-    if let Some(old) = old {
-        update(faults, &spec, &Node::root(old, "spec"));
+    let Some(old) = old else { return };
+    let old = Node::root(old, "spec");
+    match part {
+        Part::EphemeralContainers => ephemeral_stay(faults, &spec, &old),
+        Part::Resize => {
+            if !same(&resized(spec.value), &resized(old.value)) {
+                faults.forbidden("spec", "only cpu and memory resources are mutable");
+            }
+        }
+        _ => update(faults, &spec, &old),
     }
+}
+
+/// Ephemeral containers come, and stay as they are.
+fn ephemeral_stay(faults: &mut Faults, spec: &Node<'_>, old: &Node<'_>) {
+    let present: BTreeMap<&str, &Value> = spec
+        .items("ephemeralContainers")
+        .map(|container| (container.text("name"), container.value))
+        .collect();
+    let mut missing = Vec::new();
+    for container in old.items("ephemeralContainers") {
+        let name = container.text("name");
+        match present.get(name) {
+            None => missing.push(quote(name)),
+            Some(now) if !same(now, container.value) => faults.forbidden(
+                spec.at("ephemeralContainers"),
+                format!(
+                    "existing ephemeral containers {} may not be changed\n",
+                    quote(name)
+                ),
+            ),
+            Some(_) => {}
+        }
+    }
+    if !missing.is_empty() {
+        faults.forbidden(
+            spec.at("ephemeralContainers"),
+            format!(
+                "existing ephemeral containers [{}] may not be removed\n",
+                missing.join(" ")
+            ),
+        );
+    }
+}
+
+/// The spec without the amounts of cpu and memory.
+fn resized(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    for list in ["containers", "initContainers"] {
+        let containers = spec.get_mut(list).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            for kind in ["requests", "limits"] {
+                let amounts = container
+                    .get_mut("resources")
+                    .and_then(|resources| resources.get_mut(kind))
+                    .and_then(Value::as_object_mut);
+                if let Some(amounts) = amounts {
+                    amounts.retain(|name, _| name != "cpu" && name != "memory");
+                }
+            }
+        }
+    }
+    spec
 }
 
 /// A template: labels, annotations and the spec. `claims` are the names of volumes that a stateful set adds.

@@ -233,7 +233,7 @@ fn addresses_stay(faults: &mut Faults, spec: &Node<'_>, old: &Node<'_>) {
             "primary clusterIP can not be unset",
         ),
         Some(first) if *first != before => {
-            faults.invalid(spec.at("clusterIPs[0]"), json!(after), "may not change once set")
+            faults.invalid(spec.at("clusterIPs[0]"), json!(after), "may not change once set");
         }
         Some(_) => {}
     }

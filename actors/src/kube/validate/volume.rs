@@ -65,12 +65,11 @@ fn source(faults: &mut Faults, volume: &Node<'_>) {
         };
         match kind.as_str() {
             "emptyDir" => {
-                if let Some(limit) = source.some("sizeLimit") {
-                    if words::quantity(faults, &limit.path, limit.value)
+                if let Some(limit) = source.some("sizeLimit")
+                    && words::quantity(faults, &limit.path, limit.value)
                         .is_some_and(|limit| limit.as_milli() < 0)
-                    {
-                        faults.forbidden(limit.path, "SizeLimit field must be a valid resource quantity");
-                    }
+                {
+                    faults.forbidden(limit.path, "SizeLimit field must be a valid resource quantity");
                 }
             }
             "hostPath" => host_path(faults, &source),

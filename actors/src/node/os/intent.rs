@@ -36,6 +36,12 @@ pub enum Intent {
 }
 
 impl Intent {
+    /// Whether the system calls kubeadm, rightly or wrongly.
+    #[must_use]
+    pub const fn calls_kubeadm(&self) -> bool {
+        !matches!(self, Self::Standalone { .. })
+    }
+
     /// The word for it in the control API.
     #[must_use]
     pub fn as_str(&self) -> &'static str {

@@ -2,6 +2,7 @@
 
 pub mod description;
 pub mod intent;
+pub mod membership;
 mod startup;
 
 pub use self::startup::{Os, Stage};

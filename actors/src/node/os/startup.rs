@@ -12,6 +12,8 @@ use crate::time::SimInstant;
 pub struct Os {
     pub(in crate::node) stage: Stage,
     pub(in crate::node) description: Option<Arc<SystemDescription>>,
+    /// What kubeadm complained of last.
+    pub(in crate::node) complaint: Option<Box<str>>,
 }
 
 /// How far the installed system has come.
@@ -24,8 +26,17 @@ pub enum Stage {
         /// When it has ended.
         until: SimInstant,
     },
+    /// kubeadm makes a node of the machine.
+    Bootstrapping {
+        /// When it tries again; `None` while it tries.
+        retry: Option<SimInstant>,
+        /// When it gives up.
+        until: SimInstant,
+    },
     /// Up.
     Up,
+    /// Up, but kubeadm failed: no node.
+    BootstrapFailed,
 }
 
 impl Os {
@@ -53,12 +64,19 @@ impl Os {
         Some(&self.description.as_ref()?.intent)
     }
 
+    /// What kubeadm complained of last, while it tries or after it gave up.
+    #[must_use]
+    pub fn complaint(&self) -> Option<&str> {
+        self.complaint.as_deref()
+    }
+
     /// When the present stage ends.
     #[must_use]
     pub fn deadline(&self) -> Option<SimInstant> {
         match self.stage {
             Stage::Configuring { until } => Some(until),
-            Stage::Reading | Stage::Up => None,
+            Stage::Bootstrapping { retry, .. } => retry,
+            Stage::Reading | Stage::Up | Stage::BootstrapFailed => None,
         }
     }
 }

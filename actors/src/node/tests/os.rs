@@ -1,5 +1,6 @@
 //! The installed system: where its config drive comes from, and how it starts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,6 +9,8 @@ use crate::node::bmc::{BootTarget, OverrideEnabled, ResetType};
 use crate::node::effect::{BootImage, Effect, FetchFailure, Outcome};
 use crate::node::firmware::{Host, System};
 use crate::node::os::Stage;
+use crate::node::os::intent::{Intent, Role};
+use crate::node::os::membership::{Activity, BootstrapFailure, Membership, PATIENCE, RETRY};
 use crate::node::phase::Phase;
 use crate::node::{Refused, Reply};
 use crate::testkit::Rig;
@@ -157,4 +160,88 @@ fn an_order_to_boot_the_disk_is_followed_or_fails() {
         rig.answer(Outcome::Boot(Ok(BootImage::Disk))).unwrap();
         assert_eq!(*rig.node.host(), expected);
     }
+}
+
+/// A system whose user data call kubeadm.
+fn joins() -> Outcome {
+    let mut description = (*Rig::description("host-1")).clone();
+    description.intent = Intent::Incomplete {
+        role: Role::JoinWorker,
+        missing: Box::default(),
+    };
+    Outcome::ConfigDriveRead(Arc::new(description))
+}
+
+fn membership() -> Arc<Membership> {
+    Arc::new(Membership {
+        cluster: "10.0.0.1:6443".into(),
+        node: "host-1".into(),
+        control_plane: false,
+    })
+}
+
+/// Boots the disk up to the point where kubeadm is at work.
+fn at_kubeadm(rig: &mut Rig) {
+    rig.reset(ResetType::On);
+    rig.answer(joins()).unwrap();
+    rig.pass_to_deadline();
+}
+
+#[test]
+fn kubeadm_runs_once_and_its_membership_lives_as_long_as_the_disk() {
+    let mut rig = installed(&json!("ZHJpdmU="));
+    at_kubeadm(&mut rig);
+    assert_eq!(rig.node.phase(), Phase::Bootstrapping);
+    assert_eq!(rig.node.activity(), Activity::Bootstrapping);
+    assert!(matches!(&rig.pending[..], [(_, Effect::Bootstrap { .. })]));
+    rig.answer(Outcome::Bootstrapped(Ok(membership()))).unwrap();
+    assert_eq!(rig.node.phase(), Phase::OsRunning);
+    assert_eq!(rig.node.activity(), Activity::Member(&membership()));
+
+    rig.reset(ResetType::ForceOff);
+    assert_eq!(rig.node.activity(), Activity::None);
+    at_kubeadm(&mut rig);
+    assert!(
+        rig.pending.is_empty(),
+        "only the kubelet starts: {:?}",
+        rig.pending
+    );
+    assert_eq!(rig.node.activity(), Activity::Member(&membership()));
+
+    rig.reset(ResetType::ForceOff);
+    rig.boot_ramdisk(Rig::parameters(false));
+    rig.look_up(crate::testkit::LookupAnswer::Token);
+    write_image(&mut rig, &json!("ZHJpdmU="));
+    rig.pass(Duration::ZERO);
+    assert_eq!(rig.node.disk().membership(), None, "a new system is no member");
+}
+
+#[test]
+fn kubeadm_waits_for_its_cluster_and_gives_up() {
+    let mut rig = installed(&json!("ZHJpdmU="));
+    at_kubeadm(&mut rig);
+    let refused = |again| {
+        Outcome::Bootstrapped(Err(BootstrapFailure {
+            why: "connection refused".into(),
+            again,
+        }))
+    };
+    let mut tries = 0;
+    while rig.node.phase() == Phase::Bootstrapping {
+        rig.answer(refused(true)).unwrap();
+        assert_eq!(rig.node.os().unwrap().complaint(), Some("connection refused"));
+        if rig.node.phase() == Phase::Bootstrapping {
+            assert_eq!(rig.pass_to_deadline(), RETRY);
+        }
+        tries += 1;
+    }
+    assert_eq!(tries, PATIENCE.as_secs() / RETRY.as_secs());
+    assert_eq!(rig.node.os().unwrap().stage(), Stage::BootstrapFailed);
+    assert_eq!(rig.node.next_deadline(), None);
+
+    rig.reset(ResetType::ForceOff);
+    at_kubeadm(&mut rig);
+    rig.answer(refused(false)).unwrap();
+    assert_eq!(rig.node.os().unwrap().stage(), Stage::BootstrapFailed);
+    assert_eq!(rig.node.activity(), Activity::None);
 }

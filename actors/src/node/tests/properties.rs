@@ -1,6 +1,8 @@
 //! Invariants over random lists of events. `Rig::apply` checks the state's own invariants after every step; what
 //! spans several steps is checked here.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -11,6 +13,8 @@ use crate::node::bmc::{
 };
 use crate::node::effect::{BootFailure, BootImage, CallError, Effect, FetchFailure, IronicCall, Outcome};
 use crate::node::firmware::{Host, System};
+use crate::node::os::intent::{Intent, Role};
+use crate::node::os::membership::{BootstrapFailure, Membership};
 use crate::node::{Event, Refused};
 use crate::testkit::{Action, LookupAnswer, Rig, action};
 use crate::time::SimInstant;
@@ -41,7 +45,25 @@ fn outcome(effect: &Effect, error: Option<CallError>) -> Outcome {
                 Some(error) => Err(FetchFailure(error.to_string().into())),
             },
         },
-        Effect::ReadConfigDrive(_) => Outcome::ConfigDriveRead(Rig::description("host")),
+        Effect::ReadConfigDrive(_) => {
+            let mut description = (*Rig::description("host")).clone();
+            description.intent = Intent::Incomplete {
+                role: Role::Init,
+                missing: Box::default(),
+            };
+            Outcome::ConfigDriveRead(Arc::new(description))
+        }
+        Effect::Bootstrap { machine, .. } => Outcome::Bootstrapped(match error {
+            None => Ok(Arc::new(Membership {
+                cluster: "c".into(),
+                node: machine.identity.name.clone(),
+                control_plane: true,
+            })),
+            Some(error) => Err(BootstrapFailure {
+                why: error.to_string().into(),
+                again: error == CallError::Connection,
+            }),
+        }),
         Effect::Record(_) => unreachable!("the rig keeps no records"),
     }
 }

@@ -1,0 +1,550 @@
+//! One simulated cluster with what stands around it: its API server's listeners, its control-plane instances, the ports of its pods.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use chrono::{DateTime, Utc};
+use futures_util::future::LocalBoxFuture;
+use metalsim_actors::ids::NodeId;
+use metalsim_actors::kube::bootstrap;
+use metalsim_actors::kube::cluster::Cluster;
+use metalsim_actors::kube::controller::{Behaviour, Kubelet};
+use metalsim_actors::kube::etcd::Etcd;
+use metalsim_actors::kube::intern::Interner;
+use metalsim_actors::kube::kubeadm;
+use metalsim_actors::kube::node::{self, NodeSpec, Role};
+use metalsim_actors::kube::object::Object;
+use metalsim_actors::kube::status::Status;
+use metalsim_actors::kube::store::{Limits, Settings, Store};
+use metalsim_actors::seed::Seed;
+use metalsim_actors::shell::{ClusterRef, ClusterServices};
+use tokio::io::DuplexStream;
+
+use super::api_server::{ApiServer, NoPorts, PodPorts};
+use super::endpoints::bind;
+use super::etcd::Member;
+use super::founding::Founding;
+use super::identity::Identity;
+use super::pki::{Authority, Issued, Kubeconfig, PkiError, ServerNames};
+use crate::clock;
+use crate::frontend::kube::listener::{Listener, Workers};
+use crate::frontend::kube::names::{NameEntry, Names};
+
+/// How long certificates are valid (kubeadm: `constants.CertificateValidityPeriod`, a year).
+const CERTIFICATE: chrono::Duration = chrono::Duration::days(365);
+/// Port of etcd for its clients.
+const ETCD_PORT: u16 = 2379;
+/// Port of API servers in their pods.
+const API_PORT: u16 = 6443;
+/// The user of an administrator's kubeconfig, a member of the masters.
+const ADMINISTRATOR: &str = "kubernetes-admin";
+
+/// What all clusters of a process share.
+pub struct Host {
+    /// Time and counters.
+    pub services: ClusterServices,
+    /// The threads that serve.
+    pub workers: Workers,
+    /// Root of all chance.
+    pub seed: Seed,
+    /// How clusters behave.
+    pub behaviour: Behaviour,
+    /// Texts that objects of all clusters share.
+    pub interner: Arc<Interner>,
+}
+
+/// Why a cluster could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A certificate or key.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// The cluster's own store refused an object: a name or network in the configuration is not valid.
+    #[error("{0}")]
+    Refused(Box<str>),
+    /// There is no thread to run on.
+    #[error("the program is stopping")]
+    Stopping,
+    /// The socket cannot be served.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl From<Status> for StartError {
+    fn from(status: Status) -> Self {
+        Self::Refused(status.message.into())
+    }
+}
+
+/// A machine that is a node of the cluster.
+#[derive(Clone, Debug)]
+struct Instance {
+    node: Box<str>,
+    address: Ipv4Addr,
+    control_plane: bool,
+    running: bool,
+}
+
+/// One cluster.
+pub struct SimulatedCluster {
+    server: Arc<ApiServer>,
+    founding: Founding,
+    tls: Arc<rustls::ServerConfig>,
+    instances: Mutex<BTreeMap<NodeId, Instance>>,
+    doors: Mutex<Vec<Door>>,
+}
+
+/// A way to the API server.
+enum Door {
+    /// A socket of its own.
+    Own(Listener),
+    /// A name on a shared port, and a socket inside of the machine for what comes through a pod's port.
+    Named {
+        /// The name.
+        _entry: NameEntry,
+        /// The socket.
+        inside: Listener,
+    },
+}
+
+impl Door {
+    fn listener(&self) -> &Listener {
+        match self {
+            Self::Own(listener) | Self::Named { inside: listener, .. } => listener,
+        }
+    }
+}
+
+impl SimulatedCluster {
+    /// Founds a cluster: its objects are as after `kubeadm init`, but for nodes. Nothing listens yet.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn found(host: &Host, founding: Founding) -> Result<Arc<Self>, StartError> {
+        let endpoint = founding.endpoint.to_string();
+        let version = founding.version.to_string();
+        let seed = host.seed.child("cluster").child(&endpoint).child(&founding.name);
+        let now = host.services.clock.calendar(host.services.clock.now());
+        let ca = founding.authority.pem();
+        let settings = Settings {
+            seed,
+            limits: Limits::default(),
+            service_network: Some(founding.service_network),
+        };
+        let mut store = Store::new(settings, Arc::clone(&host.interner));
+        bootstrap::create(&mut store, now)?;
+        kubeadm::init(&mut store, &founding.facts(&endpoint, &version, &ca), now)?;
+        let behaviour = Behaviour {
+            pod_network: founding.pod_network().unwrap_or(host.behaviour.pod_network),
+            ..host.behaviour.clone()
+        };
+        let cluster = Cluster::new(store, Arc::new(behaviour), ca.into(), seed);
+        let arbiter = host.workers.arbiter().ok_or(StartError::Stopping)?;
+        let cluster = ClusterRef::start(&founding.name, cluster, host.services.clone(), &arbiter);
+        let identity = Identity::new(
+            founding.authority.clone(),
+            founding.token_key.clone(),
+            founding.version.clone(),
+            seed,
+        )?;
+        let service = Ipv4Addr::from(u32::from(founding.service_network.0).saturating_add(1));
+        let names = ServerNames::api_server(
+            &founding.dns_domain,
+            Some(service.into()),
+            [&*founding.endpoint.host, "localhost", "127.0.0.1"]
+                .into_iter()
+                .chain(founding.cert_sans.iter().map(String::as_str)),
+        );
+        let serving =
+            founding
+                .authority
+                .issue_server("kube-apiserver", &names, clock::wall(), CERTIFICATE)?;
+        let tls = founding.authority.server_config(&serving)?;
+        Ok(Arc::new_cyclic(|this: &Weak<Self>| Self {
+            server: Arc::new(ApiServer::new(
+                cluster,
+                identity,
+                Arc::new(Ports(Weak::clone(this))),
+            )),
+            founding,
+            tls,
+            instances: Mutex::default(),
+            doors: Mutex::default(),
+        }))
+    }
+
+    /// What it was made from.
+    #[must_use]
+    pub const fn founding(&self) -> &Founding {
+        &self.founding
+    }
+
+    /// Its API server.
+    #[must_use]
+    pub const fn server(&self) -> &Arc<ApiServer> {
+        &self.server
+    }
+
+    /// Its state.
+    #[must_use]
+    pub fn cluster(&self) -> &Arc<ClusterRef> {
+        &self.server.cluster
+    }
+
+    /// A kubeconfig of its administrator that leads to `address`.
+    ///
+    /// # Errors
+    /// An authority without key.
+    pub fn kubeconfig(&self, address: &str) -> Result<Kubeconfig, PkiError> {
+        let authority = &self.founding.authority;
+        let admin = authority.issue_client(ADMINISTRATOR, &["system:masters"], clock::wall(), CERTIFICATE)?;
+        Kubeconfig::new(
+            &self.founding.name,
+            &format!("https://{address}"),
+            ADMINISTRATOR,
+            authority,
+            &admin,
+        )
+    }
+
+    /// Serves the API on these sockets until [`Self::close`].
+    ///
+    /// # Errors
+    /// If a socket cannot be taken over.
+    pub fn open(&self, host: &Host, sockets: &[TcpListener]) -> std::io::Result<()> {
+        let opened = sockets
+            .iter()
+            .map(|socket| host.workers.open(socket, &self.server, &self.tls).map(Door::Own))
+            .collect::<Result<Vec<_>, _>>()?;
+        lock(&self.doors).extend(opened);
+        Ok(())
+    }
+
+    /// Serves the API under a name on a shared port until [`Self::close`].
+    ///
+    /// # Errors
+    /// If there is no socket for what comes through a pod's port.
+    pub fn open_named(&self, host: &Host, names: &Arc<Names>, name: &str) -> std::io::Result<()> {
+        let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        let socket = bind(address).map_err(|error| error.source)?;
+        let inside = host.workers.open(&socket, &self.server, &self.tls)?;
+        let entry = names.open(name, &self.server, &self.tls);
+        lock(&self.doors).push(Door::Named {
+            _entry: entry,
+            inside,
+        });
+        Ok(())
+    }
+
+    /// Whether the API is served.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !lock(&self.doors).is_empty()
+    }
+
+    /// Where the API is served; inside of the machine if it shares a port.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        lock(&self.doors).first().map(|door| door.listener().address())
+    }
+
+    /// Its own sockets, for a cluster that takes its place.
+    ///
+    /// # Errors
+    /// Out of file handles.
+    pub fn sockets(&self) -> std::io::Result<Vec<TcpListener>> {
+        lock(&self.doors)
+            .iter()
+            .filter_map(|door| match door {
+                Door::Own(listener) => Some(listener.socket()),
+                Door::Named { .. } => None,
+            })
+            .collect()
+    }
+
+    /// Connections are refused from now on.
+    pub fn close(&self) {
+        lock(&self.doors).clear();
+    }
+
+    /// Closes it. When this is done, nobody listens any more.
+    pub async fn closed(&self) {
+        let doors = std::mem::take(&mut *lock(&self.doors));
+        for door in doors {
+            match door {
+                Door::Own(listener) | Door::Named { inside: listener, .. } => listener.closed().await,
+            }
+        }
+    }
+
+    /// Ends the cluster for good.
+    pub fn stop(&self) {
+        self.close();
+        self.cluster().stop();
+    }
+
+    /// Adds a machine as a node whose kubelet does not run yet. The first control plane founds etcd, others join it.
+    pub fn seat(&self, machine: NodeId, spec: &NodeSpec) {
+        lock(&self.instances).insert(
+            machine,
+            Instance {
+                node: spec.name.as_str().into(),
+                address: spec.internal_ip,
+                control_plane: spec.role == Role::ControlPlane,
+                running: false,
+            },
+        );
+    }
+
+    /// The machine's kubelet runs, and its part of the control plane. Tells whether that is part of the control plane.
+    pub fn started(&self, machine: NodeId) -> bool {
+        let Some(instance) = self.run(machine, true) else {
+            return false;
+        };
+        let Instance {
+            node, control_plane, ..
+        } = instance;
+        self.cluster().post(move |cluster, now| {
+            cluster.set_kubelet(&node, Some(Kubelet::Running { since: now }), now);
+            if control_plane && let Some(etcd) = cluster.etcd_mut() {
+                let member = etcd
+                    .by_name(&node)
+                    .and_then(|(id, member)| Some((id, member.client_urls.first()?.clone())));
+                if let Some((id, url)) = member {
+                    // A member that was removed does not start.
+                    let _removed = etcd.start(id, &node, &url);
+                }
+            }
+        });
+        if control_plane {
+            self.tell_endpoints();
+        }
+        control_plane
+    }
+
+    /// Writes where the API servers are, as they do themselves: the Endpoints `default/kubernetes`.
+    fn tell_endpoints(&self) {
+        let addresses: BTreeSet<IpAddr> = lock(&self.instances)
+            .values()
+            .filter(|instance| instance.control_plane && instance.running)
+            .map(|instance| instance.address.into())
+            .collect();
+        // Without any there is nobody to write.
+        if addresses.is_empty() {
+            return;
+        }
+        let port = self.founding.endpoint.port;
+        self.cluster().post(move |cluster, now| {
+            if let Err(status) = bootstrap::api_server_endpoints(&mut cluster.store, &addresses, port, now) {
+                tracing::debug!(
+                    message = status.message,
+                    "the API servers' endpoints were refused"
+                );
+            }
+        });
+    }
+
+    /// The machine has stopped. Tells whether any control plane still runs.
+    pub fn stopped(&self, machine: NodeId) -> bool {
+        if let Some(Instance { node, .. }) = self.run(machine, false) {
+            self.cluster().post(move |cluster, now| {
+                cluster.set_kubelet(&node, Some(Kubelet::Stopped { since: now }), now);
+                if let Some(etcd) = cluster.etcd_mut()
+                    && let Some((id, _)) = etcd.by_name(&node)
+                {
+                    etcd.stop(id);
+                }
+            });
+        }
+        self.tell_endpoints();
+        self.has_control_plane()
+    }
+
+    /// The machine is no longer part of the cluster. Tells whether any machine is left.
+    pub fn erased(&self, machine: NodeId) -> bool {
+        let removed = lock(&self.instances).remove(&machine);
+        if let Some(Instance { node, .. }) = removed {
+            self.cluster().post(move |cluster, now| {
+                if let Some(etcd) = cluster.etcd_mut()
+                    && let Some((id, _)) = etcd.by_name(&node)
+                {
+                    etcd.stop(id);
+                }
+                cluster.set_kubelet(&node, None, now);
+            });
+        }
+        !lock(&self.instances).is_empty()
+    }
+
+    /// Whether a machine with a part of the control plane runs.
+    #[must_use]
+    pub fn has_control_plane(&self) -> bool {
+        lock(&self.instances)
+            .values()
+            .any(|instance| instance.control_plane && instance.running)
+    }
+
+    /// Whether a machine with a part of the control plane is part of the cluster, running or not.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        lock(&self.instances)
+            .values()
+            .any(|instance| instance.control_plane)
+    }
+
+    /// Machines of the control plane that run, and all machines.
+    #[must_use]
+    pub fn machines(&self) -> (usize, usize) {
+        let instances = lock(&self.instances);
+        let control = instances
+            .values()
+            .filter(|instance| instance.control_plane && instance.running)
+            .count();
+        (control, instances.len())
+    }
+
+    fn run(&self, machine: NodeId, running: bool) -> Option<Instance> {
+        let mut instances = lock(&self.instances);
+        let instance = instances.get_mut(&machine)?;
+        instance.running = running;
+        Some(instance.clone())
+    }
+}
+
+/// Registers a node, with its part of the control plane if it has one. The kubelet does not run yet.
+///
+/// # Errors
+/// A refused write.
+pub fn add_node(
+    cluster: &mut Cluster,
+    founding: &Founding,
+    spec: &NodeSpec,
+    port: u16,
+    now: DateTime<Utc>,
+) -> Result<(), Status> {
+    node::register(&mut cluster.store, spec, now)?;
+    cluster.set_kubelet(&spec.name, Some(Kubelet::Stopped { since: now }), now);
+    if spec.role == Role::ControlPlane {
+        let address = spec.internal_ip.to_string();
+        let (endpoint, version) = (founding.endpoint.to_string(), spec.version.clone());
+        let ca = founding.authority.pem();
+        kubeadm::static_pods(
+            &mut cluster.store,
+            &founding.facts(&endpoint, &version, &ca),
+            &spec.name,
+            &address,
+            port,
+            now,
+        )?;
+    }
+    Ok(())
+}
+
+/// The URLs of an etcd member: for its peers and for its clients.
+#[must_use]
+pub fn etcd_urls(address: Ipv4Addr) -> (String, String) {
+    (
+        format!("https://{address}:2380"),
+        format!("https://{address}:{ETCD_PORT}"),
+    )
+}
+
+/// Founds the etcd of a new cluster with its first member.
+pub fn found_etcd(cluster: &mut Cluster, seed: Seed, spec: &NodeSpec) {
+    let (peer, client) = etcd_urls(spec.internal_ip);
+    cluster.set_etcd(Some(Etcd::new(seed, &spec.name, &peer, &client)));
+}
+
+/// The ports of the control plane's pods: etcd and the API servers.
+struct Ports(Weak<SimulatedCluster>);
+
+impl PodPorts for Ports {
+    fn connect<'a>(
+        &'a self,
+        pod: &'a Object,
+        port: u16,
+        stream: DuplexStream,
+    ) -> LocalBoxFuture<'a, Result<(), String>> {
+        let Some(simulated) = self
+            .0
+            .upgrade()
+            .filter(|_| pod.namespace() == Some("kube-system"))
+        else {
+            return NoPorts.connect(pod, port, stream);
+        };
+        if port == ETCD_PORT
+            && let Some(node) = pod.name().strip_prefix("etcd-")
+        {
+            let member = simulated.cluster().read(|cluster| {
+                let (id, member) = cluster.etcd()?.by_name(node)?;
+                member.running.then_some(id)
+            });
+            if let Some(id) = member {
+                let member = Member::new(Arc::clone(simulated.cluster()), id);
+                let node = node.to_owned();
+                return Box::pin(async move { serve_etcd(&simulated, &node, member, stream).await });
+            }
+        }
+        if port == API_PORT
+            && pod.name().starts_with("kube-apiserver-")
+            && let Some(address) = simulated.address()
+        {
+            return Box::pin(forward(address, stream));
+        }
+        NoPorts.connect(pod, port, stream)
+    }
+}
+
+/// One connection to an etcd member: TLS with the member's certificate, clients with one of the same authority.
+async fn serve_etcd(
+    simulated: &SimulatedCluster,
+    node: &str,
+    member: Member,
+    stream: DuplexStream,
+) -> Result<(), String> {
+    let words = |error: &dyn std::fmt::Display| error.to_string();
+    let issued = etcd_certificate(&simulated.founding.etcd_authority, node).map_err(|error| words(&error))?;
+    let config = simulated
+        .founding
+        .etcd_authority
+        .mutual_server_config(&issued)
+        .map_err(|error| words(&error))?;
+    match tokio_rustls::TlsAcceptor::from(config).accept(stream).await {
+        Ok(stream) => {
+            if let Err(error) = super::etcd::serve(member, stream).await {
+                tracing::debug!(%error, "a connection to etcd ended with an error");
+            }
+        }
+        // The client sees the alert; the port itself is there.
+        Err(error) => tracing::debug!(%error, "a TLS handshake with etcd failed"),
+    }
+    Ok(())
+}
+
+/// `etcd/server.crt` (kubernetes: `cmd/kubeadm/app/util/pkiutil`, `GetEtcdAltNames`).
+fn etcd_certificate(authority: &Authority, node: &str) -> Result<Issued, PkiError> {
+    let mut names = ServerNames::default();
+    for name in [node, "localhost", "127.0.0.1", "::1"] {
+        names.add(name);
+    }
+    authority.issue_server(node, &names, clock::wall(), CERTIFICATE)
+}
+
+/// Hands a connection on to a listener of this process.
+async fn forward(address: SocketAddr, mut stream: DuplexStream) -> Result<(), String> {
+    let address = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        _ => address,
+    };
+    let mut listener = tokio::net::TcpStream::connect(address)
+        .await
+        .map_err(|error| error.to_string())?;
+    // Either side may end it at any time.
+    let _ended = tokio::io::copy_bidirectional(&mut stream, &mut listener).await;
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

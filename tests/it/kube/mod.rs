@@ -1,0 +1,9 @@
+//! The API server of a cluster, in process: what clients rely on, over real sockets.
+
+mod harness;
+mod kube_rs;
+mod raw;
+mod slow_readers;
+mod tokens;
+mod traps;
+mod watchers;
