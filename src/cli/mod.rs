@@ -91,6 +91,7 @@ impl SettingsArgs {
         );
         Sources {
             files: self.config.clone(),
+            scenario: None,
             environment,
             flags,
         }
