@@ -322,8 +322,15 @@ fn unknown(what: &str, found: &str, message: &str) -> String {
     const MOST_LISTED: usize = 20;
     let expected = message.split_once(", ").map_or("", |(_, expected)| expected);
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-    let found = if what == "key" { String::new() } else { format!(" {found}") };
-    let near = nearest(message.split('`').nth(1).unwrap_or_default(), known.iter().copied());
+    let found = if what == "key" {
+        String::new()
+    } else {
+        format!(" {found}")
+    };
+    let near = nearest(
+        message.split('`').nth(1).unwrap_or_default(),
+        known.iter().copied(),
+    );
     let list = if known.len() > MOST_LISTED && near.is_some() {
         String::new()
     } else {

@@ -25,7 +25,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-
 pub use self::clusters::Clusters;
 pub(crate) use self::decode::{Decoder, nearest};
 pub use self::fleet::{Labels, NodeList, NodeSpec};
@@ -34,7 +33,7 @@ pub(crate) use self::layers::{KeyPath, Origin, Tree};
 pub use self::problem::{Invalid, Problem};
 pub use self::profiles::DEFAULT_PROFILE;
 pub(crate) use self::raw::{Raw, RawFleet};
-pub use self::values::{HttpUrl, Secret};
+pub use self::values::{HttpUrl, Secret, Size};
 
 /// Validated settings.
 #[derive(Clone, Debug)]

@@ -382,8 +382,17 @@ fn dependencies_of_the_program_point_one_way() {
     complaints.extend(only(
         &sources,
         "cli",
-        &["app", "settings", "telemetry", "cluster", "forge", "clock"],
+        &[
+            "app",
+            "settings",
+            "telemetry",
+            "cluster",
+            "forge",
+            "clock",
+            "scenario",
+        ],
     ));
+    complaints.extend(only(&sources, "scenario", &["settings"]));
     for source in sources
         .iter()
         .filter(|source| source.own_modules().any(|used| used == "app"))

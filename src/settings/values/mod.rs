@@ -103,7 +103,7 @@ impl<'de> Deserialize<'de> for Secret {
 
 /// A number of bytes: `4096`, `64KiB`, `1MiB`, `1GiB`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Size(pub(super) u64);
+pub struct Size(pub u64);
 
 impl FromStr for Size {
     type Err = String;
