@@ -1,6 +1,6 @@
 //! One simulated cluster with what stands around it: its API server's listeners, its control-plane instances, the ports of its pods.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -81,6 +81,7 @@ impl From<Status> for StartError {
 #[derive(Clone, Debug)]
 struct Instance {
     node: Box<str>,
+    address: Ipv4Addr,
     control_plane: bool,
     running: bool,
 }
@@ -289,6 +290,7 @@ impl SimulatedCluster {
             machine,
             Instance {
                 node: spec.name.as_str().into(),
+                address: spec.internal_ip,
                 control_plane: spec.role == Role::ControlPlane,
                 running: false,
             },
@@ -315,7 +317,32 @@ impl SimulatedCluster {
                 }
             }
         });
+        if control_plane {
+            self.tell_endpoints();
+        }
         control_plane
+    }
+
+    /// Writes where the API servers are, as they do themselves: the Endpoints `default/kubernetes`.
+    fn tell_endpoints(&self) {
+        let addresses: BTreeSet<IpAddr> = lock(&self.instances)
+            .values()
+            .filter(|instance| instance.control_plane && instance.running)
+            .map(|instance| instance.address.into())
+            .collect();
+        // Without any there is nobody to write.
+        if addresses.is_empty() {
+            return;
+        }
+        let port = self.founding.endpoint.port;
+        self.cluster().post(move |cluster, now| {
+            if let Err(status) = bootstrap::api_server_endpoints(&mut cluster.store, &addresses, port, now) {
+                tracing::debug!(
+                    message = status.message,
+                    "the API servers' endpoints were refused"
+                );
+            }
+        });
     }
 
     /// The machine has stopped. Tells whether any control plane still runs.
@@ -330,6 +357,7 @@ impl SimulatedCluster {
                 }
             });
         }
+        self.tell_endpoints();
         self.has_control_plane()
     }
 

@@ -23,6 +23,7 @@ pub mod names;
 pub mod namespace;
 pub mod node;
 pub mod object;
+pub mod openapi;
 pub mod patch;
 pub mod quantity;
 pub mod resource;

@@ -362,7 +362,11 @@ impl Accept {
                 None => Ok(None),
             };
             let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            let shown = Rc::new(Peer { server, certificate });
+            let shown = Rc::new(Peer {
+                server,
+                certificate,
+                token: RefCell::default(),
+            });
             let serving = async {
                 if !speaks_http2 {
                     // Upgrades come on connections without ALPN.

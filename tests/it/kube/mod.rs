@@ -4,5 +4,6 @@ pub(crate) mod harness;
 mod kube_rs;
 mod raw;
 mod slow_readers;
+mod tokens;
 mod traps;
 mod watchers;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::events::EventType;
 use super::kinds::{KINDS, about};
-use super::service_pods::{self, Backend, EndpointPort, HEADLESS, ServiceSpec, TRIGGERED};
+use super::service_pods::{self, Backend, EndpointPort, ServiceSpec, TRIGGERED};
 use super::workload::{Reporter, namespace_ends, options};
 use crate::kube::controller::{Context, Controller, Key};
 use crate::kube::object::Object;

@@ -160,7 +160,11 @@ fn creations_that_are_refused() {
             422,
             "cannot be both set",
         ),
-        (json!([]), 400, "not an object"),
+        (
+            json!([]),
+            400,
+            "the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" } (5b5d)",
+        ),
     ];
     let version = store.version();
     for (body, code, words) in cases {
@@ -385,7 +389,8 @@ fn patches_and_what_they_must_not_change() {
     assert_eq!(status.code, 404);
     store.create(target, config_map("a", "1"), options()).unwrap();
     for (kind, patch, code) in [
-        (PatchKind::Merge, json!({"metadata": {"name": "b"}}), 422),
+        (PatchKind::Merge, json!({"metadata": {"name": "b"}}), 400),
+        (PatchKind::Strategic, json!({"metadata": {"name": null}}), 400),
         (PatchKind::Merge, json!({"metadata": {"namespace": "b"}}), 400),
         (
             PatchKind::Merge,
