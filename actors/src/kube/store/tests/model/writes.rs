@@ -453,7 +453,11 @@ impl World {
         let done = self.send(slot, Part::Status, way, (&before, &sent), true);
         if let Some(result) = self.judge(slot, done, codes, "status") {
             let plain = |value: &Value| without(value, &["resourceVersion", "managedFields"]);
-            assert_eq!(plain(&result), plain(&kept(&resource, after)), "a status write writes the status");
+            assert_eq!(
+                plain(&result),
+                plain(&kept(&resource, after)),
+                "a status write writes the status"
+            );
         }
     }
 
