@@ -23,6 +23,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::clock::WallClock;
+use crate::cluster::endpoints::Endpoints;
+use crate::cluster::keys::KeySource;
+#[cfg(feature = "management")]
+use crate::cluster::management;
 use crate::cluster::manager::{Manager, ManagerPort, NodeDefaults};
 use crate::cluster::serve;
 use crate::cluster::simulated::Host;
@@ -49,6 +53,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of request bodies held at once, of all Redfish and of all agent requests.
 const REDFISH_BODIES: usize = 64 << 20;
 const AGENT_BODIES: usize = 1 << 30;
+/// Largest body of a request to the control API, and bytes of all of them at once.
+const CONTROL_BODY: usize = 1 << 20;
+const CONTROL_BODIES: usize = 32 << 20;
 
 /// Redfish sessions of the process at once. Ironic keeps one a BMC address, and forgets to end them.
 const MOST_SESSIONS: usize = 20_000;
@@ -193,7 +200,7 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(WallClock::start(settings.speed));
         let seed = Seed::root(settings.seed);
         let metrics = Arc::new(Metrics::new());
-        let clusters = clusters(&settings, seed, &clock, &metrics)?;
+        let clusters = clusters(&settings, seed, &clock, &metrics).await?;
         let fleet = start_fleet(&settings, agents.settings, seed, &clock, &metrics, &clusters).await?;
         let directory = Arc::new(Directory::new(fleet.nodes().to_vec()));
         let readiness = Arc::new(Readiness::default());
@@ -244,6 +251,8 @@ impl App {
             metrics: metrics.clone(),
             clock: Arc::clone(&clock),
             token: settings.control.token.as_ref().map(|token| token.expose().into()),
+            clusters: Arc::clone(&clusters),
+            bodies: BodyLimits::new(CONTROL_BODY, BODY_TIMEOUT, CONTROL_BODIES),
             redfish: redfish_urls,
         });
         let few = ServerOptions::new(Protocol::Control).max_connections;
@@ -351,8 +360,8 @@ fn local_addresses(listeners: &[TcpListener]) -> std::io::Result<Vec<SocketAddr>
     listeners.iter().map(TcpListener::local_addr).collect()
 }
 
-/// The clusters that nodes may form.
-fn clusters(
+/// The clusters that nodes may form, and registered ones.
+async fn clusters(
     settings: &Settings,
     seed: Seed,
     clock: &Arc<dyn Clock>,
@@ -377,7 +386,21 @@ fn clusters(
         version: settings.clusters.kubernetes_version.clone(),
         image_version: settings.clusters.image_version.clone(),
     };
-    Ok(Manager::new(host, defaults))
+    let endpoints = Endpoints::open(settings.clusters.addressing.clone(), &host.workers)?;
+    let management = settings.clusters.management.as_ref();
+    #[cfg(feature = "management")]
+    let keys = match management {
+        Some(management) => {
+            let client = management::connect(management.kubeconfig.as_deref())
+                .await
+                .context("clusters.management_kubeconfig")?;
+            Some(Arc::new(management::SecretKeys::new(client)) as Arc<dyn KeySource>)
+        }
+        None => None,
+    };
+    #[cfg(not(feature = "management"))]
+    let keys = None;
+    Ok(Manager::new(host, defaults, endpoints, keys))
 }
 
 async fn start_fleet(

@@ -109,7 +109,14 @@ impl Manager {
             // It lost power when all was done but the last word.
             return Ok(membership);
         }
-        let sockets = Self::listen(&endpoint)
+        // A call that adds nodes to a registered cluster waits.
+        let registration = self.registration_at(&key);
+        let _busy = match &registration {
+            Some(registration) => Some(registration.busy().await),
+            None => None,
+        };
+        let opening = self
+            .opening(&endpoint)
             .await
             .map_err(|error| fatal(error.to_string()))?;
         let version = spec
@@ -134,8 +141,7 @@ impl Manager {
             return Err(fatal(status.message));
         }
         cluster.seat(id, &spec);
-        cluster
-            .open(&self.host, &sockets)
+        self.open(&cluster, &opening)
             .map_err(|error| fatal(error.to_string()))?;
         self.machines.insert(id, key.as_str().into());
         if let Some(replaced) = self.clusters.insert(key.as_str().into(), cluster) {
@@ -328,7 +334,7 @@ fn refuse_taken_name(state: &Cluster, spec: &NodeSpec) -> Result<(), BootstrapFa
 }
 
 /// Adds a member to etcd: a learner first, which is promoted once it has caught up (kubeadm: `phases/etcd`).
-fn join_etcd(state: &mut Cluster, spec: &NodeSpec) -> Result<(), BootstrapFailure> {
+pub(super) fn join_etcd(state: &mut Cluster, spec: &NodeSpec) -> Result<(), BootstrapFailure> {
     let Some(etcd) = state.etcd_mut() else {
         return Ok(());
     };

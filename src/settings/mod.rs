@@ -4,6 +4,7 @@
 //! unknown keys are refused, and validated into [`Settings`]. Every problem found on the way is reported, not
 //! only the first. `config/default.yaml` describes each key.
 
+mod clusters;
 mod decode;
 mod fleet;
 mod layers;
@@ -14,24 +15,20 @@ mod raw;
 mod validate;
 mod values;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use metalsim_actors::kube::controller::Behaviour;
-use metalsim_actors::kube::version::KubernetesVersion;
 use metalsim_actors::timing::Timing;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use crate::cluster::image_version::ImageVersion;
 
 use self::decode::Decoder;
 use self::layers::{KeyPath, Tree};
 use self::raw::Raw;
 
+pub use self::clusters::Clusters;
 pub use self::fleet::{Labels, NodeSpec};
 pub use self::layers::{ENVIRONMENT_PREFIX, Sources};
 pub use self::problem::{Invalid, Problem};
@@ -194,21 +191,6 @@ pub struct Boot {
 pub struct Images {
     /// Addresses; none: off.
     pub listen: Vec<SocketAddr>,
-}
-
-/// Clusters that appear on nodes.
-#[derive(Clone, Debug)]
-pub struct Clusters {
-    /// Where the API servers of registered clusters listen.
-    pub advertise_host: IpAddr,
-    /// Their ports.
-    pub ports: RangeInclusive<u16>,
-    /// The version of Kubernetes of clusters for which nobody names one.
-    pub kubernetes_version: KubernetesVersion,
-    /// How the version is read from an image's name.
-    pub image_version: ImageVersion,
-    /// How clusters behave.
-    pub behaviour: Behaviour,
 }
 
 /// Control API.

@@ -215,8 +215,15 @@ pub(super) struct RawImages {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawClusters {
+    pub(super) addressing: RawClusterAddressing,
     pub(super) advertise_host: Box<str>,
+    pub(super) listen: Option<Box<str>>,
     pub(super) ports: Box<str>,
+    pub(super) addresses: Box<str>,
+    pub(super) domain: Option<Box<str>>,
+    pub(super) port: u16,
+    pub(super) management_kubeconfig: Option<Box<str>>,
+    pub(super) reconcile: bool,
     pub(super) kubernetes_version: Box<str>,
     pub(super) image_version: Box<str>,
     pub(super) node_ready: LatencyValue,
@@ -235,8 +242,16 @@ impl Default for RawClusters {
             ..
         } = Behaviour::default();
         Self {
+            addressing: RawClusterAddressing::Port,
             advertise_host: "127.0.0.1".into(),
+            listen: None,
             ports: "20000-29999".into(),
+            addresses: "127.20.0.0/16".into(),
+            domain: None,
+            // kubernetes: `cmd/kubeadm/app/apis/kubeadm/v1beta4/defaults.go`, DefaultAPIBindPort.
+            port: 6443,
+            management_kubeconfig: None,
+            reconcile: false,
             kubernetes_version: "v1.34.2".into(),
             image_version: ImageVersion::DEFAULT.into(),
             node_ready: LatencyValue(node_ready),
@@ -245,6 +260,14 @@ impl Default for RawClusters {
             pod_run: LatencyValue(pod_run),
         }
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawClusterAddressing {
+    Port,
+    Address,
+    Name,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -98,7 +98,7 @@ def test_columns_are_those_of_a_real_server(kubectl: Kubectl, namespace: str) ->
     text = kubectl("get", "nodes,pods,deploy", "-A", "-o", "wide")
     heads = [line.split() for line in text.splitlines() if line.startswith("NAME")]
     assert [
-        "NAMESPACE", "NAME", "STATUS", "ROLES", "AGE", "VERSION", "INTERNAL-IP", "EXTERNAL-IP", "OS-IMAGE",
+        "NAME", "STATUS", "ROLES", "AGE", "VERSION", "INTERNAL-IP", "EXTERNAL-IP", "OS-IMAGE",
         "KERNEL-VERSION", "CONTAINER-RUNTIME",
     ] in heads, heads
     assert [
@@ -144,7 +144,9 @@ def test_apply_edit_replace_and_diff(kubectl: Kubectl, namespace: str) -> None:
     live["spec"]["replicas"] = 5
     assert "the object has been modified" in kubectl.fails("replace", "-f", "-", stdin=json.dumps(live))
     assert kubectl.json("get", "deployment", "web", "-n", namespace)["spec"]["replicas"] == 4
-    assert "invalid" in kubectl.fails("apply", "-f", "-", stdin=json.dumps({**wanted, "spec": {"replicas": 1}})).lower()
+    assert "invalid" in kubectl.fails(
+        "apply", "--validate=false", "-f", "-", stdin=json.dumps({**wanted, "spec": {"replicas": 1}})
+    ).lower()
 
 
 def test_server_side_apply_finds_conflicts(kubectl: Kubectl, namespace: str) -> None:
@@ -181,7 +183,7 @@ def test_the_three_patches(kubectl: Kubectl, namespace: str) -> None:
         "patch", "deployment", "web", "-n", namespace, "--type", "json", "-p",
         '[{"op":"test","path":"/spec/replicas","value":77}]',
     )  # fmt: skip
-    assert "test" in failed.lower()
+    assert "The request is invalid" in failed
     assert "(no change)" in patch("merge", {"spec": {"replicas": 2}})
 
 
@@ -228,7 +230,7 @@ def test_delete_with_each_cascade(kubectl: Kubectl, namespace: str) -> None:
     kubectl.apply(*({**deployment(name), "metadata": {"name": name, "namespace": namespace}} for name in "abc"))
     for name in "abc":
         kubectl("rollout", "status", f"deployment/{name}", *where, "--timeout=60s")
-    kubectl("delete", "deployment", "a", *where, "--cascade=foreground" if not is_debian(kubectl) else "--cascade=foreground")
+    kubectl("delete", "deployment", "a", *where, "--cascade=foreground")
     assert kubectl("get", "replicasets", "-l", "app=a", *where, "-o", "name") == ""
     kubectl("delete", "deployment", "b", *where, "--cascade=background")
     wait_until("background deletion", lambda: kubectl("get", "pods", "-l", "app=b", *where, "-o", "name") == "")
@@ -255,7 +257,9 @@ def test_logs(kubectl: Kubectl, namespace: str) -> None:
     kubectl("wait", "--for=condition=Ready", "pod/one", *where, "--timeout=60s")
     lines = kubectl("logs", "one", *where).splitlines()
     assert lines
-    assert kubectl("logs", "one", *where, "--tail=1").splitlines() == lines[-1:]
+    # Lines begin with their time; another one may have come.
+    (last,) = kubectl("logs", "one", *where, "--tail=1").splitlines()
+    assert last >= lines[-1]
     assert kubectl("logs", "one", *where, "--tail=1", "--timestamps").startswith("20")
     assert "not found" in kubectl.fails("logs", "two", *where)
 
@@ -419,7 +423,7 @@ def test_a_custom_resource_is_served_at_once(kubectl: Kubectl, namespace: str) -
     assert "spec.cronSpec" in said and "spec.replicas" in said
     kubectl("scale", f"crontabs.{group}/one", "--replicas=5", "-n", namespace)
     assert kubectl.json("get", f"crontabs.{group}", "one", "-n", namespace)["spec"]["replicas"] == 5
-    assert "cronSpec" in kubectl("explain", f"crontabs.{group}.spec" if is_debian(kubectl) else f"crontabs.spec", "--api-version", f"{group}/v1")
+    assert "cronSpec" in kubectl("explain", "crontabs.spec", "--api-version", f"{group}/v1")
     kubectl("delete", "crd", f"crontabs.{group}")
     assert "the server doesn't have a resource type" in kubectl.fails("get", f"crontabs.{group}", "-n", namespace)
 

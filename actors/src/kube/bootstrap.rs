@@ -7,9 +7,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use super::controllers::kinds::KINDS;
 use super::object::Object;
 use super::resource::Resource;
-use super::status::{Reason, Status};
+use super::status::Status;
 use super::store::{Part, Store, Target, WriteOptions};
 
 /// Network of the services, kubeadm's default.
@@ -51,7 +52,8 @@ pub fn create(store: &mut Store, now: DateTime<Utc>) -> Result<(), Status> {
             "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
         },
     });
-    put(store, "", "services", Some("default"), service, by)
+    put(store, "", "services", Some("default"), service, by)?;
+    priority_classes(store, now)
 }
 
 /// Creates the PriorityClasses of the system's own pods; those that are there stay
@@ -79,9 +81,8 @@ pub fn priority_classes(store: &mut Store, now: DateTime<Utc>) -> Result<(), Sta
             "description": description,
             "preemptionPolicy": "PreemptLowerPriority",
         });
-        match put(store, "scheduling.k8s.io", "priorityclasses", None, body, by) {
-            Err(status) if !status.is(Reason::AlreadyExists) => return Err(status),
-            _ => {}
+        if store.find(&KINDS.priority_classes, None, name).is_none() {
+            put(store, "scheduling.k8s.io", "priorityclasses", None, body, by)?;
         }
     }
     Ok(())
@@ -188,7 +189,7 @@ mod tests {
     #[test]
     fn the_api_servers_can_be_found() {
         let mut world = World::new();
-        let mut set = |world: &mut World, last: &[u8]| {
+        let set = |world: &mut World, last: &[u8]| {
             let addresses = last.iter().map(|last| IpAddr::from([192, 0, 2, *last])).collect();
             api_server_endpoints(&mut world.cluster.store, &addresses, 6443, world.now).unwrap();
             world.settle();

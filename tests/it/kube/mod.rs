@@ -2,7 +2,9 @@
 
 mod harness;
 mod kube_rs;
+mod protobuf;
 mod raw;
 mod slow_readers;
+mod tokens;
 mod traps;
 mod watchers;

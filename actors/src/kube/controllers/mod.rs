@@ -1,6 +1,7 @@
 //! The controllers of a cluster, one file (or folder) each, and what they share.
 
 pub mod bootstrap_tokens;
+pub mod certificate_requests;
 pub mod cluster_role_aggregation;
 pub(crate) mod conditions;
 pub mod cron_job;
@@ -21,6 +22,7 @@ pub mod kubelet_node;
 pub mod namespaces;
 pub mod node_ipam;
 pub mod node_lifecycle;
+pub mod persistent_volumes;
 pub(crate) mod placement;
 pub mod pod_gc;
 pub mod pod_log;
@@ -73,4 +75,8 @@ pub static ALL: &[&dyn Controller] = &[
     &cluster_role_aggregation::ClusterRoleAggregation,
     &custom_resources::CustomResources,
     &resource_quota::ResourceQuotas,
+    &certificate_requests::CertificateApprover,
+    &certificate_requests::CertificateCleaner,
+    &persistent_volumes::VolumeClaims,
+    &persistent_volumes::Volumes,
 ];

@@ -86,7 +86,7 @@ fn unrecognised(target: Target<'_>, found: &str, body: &Value) -> Status {
 }
 
 /// What is wrong with a patched object is wrong with the patch (apiserver: `pkg/endpoints/handlers/patch.go`).
-pub(super) fn in_patch(status: Status) -> Status {
+pub(super) fn in_patch(status: Status, patched: &Value) -> Status {
     if !status.is(Reason::BadRequest) || !status.message.contains("json: ") {
         return status;
     }
@@ -99,5 +99,9 @@ pub(super) fn in_patch(status: Status) -> Status {
         group: "",
         resource: "",
     };
-    Status::invalid(nothing, "", &[FieldError::invalid("patch", Value::Null, why)])
+    Status::invalid(
+        nothing,
+        "",
+        &[FieldError::invalid("patch", patched.to_string(), why)],
+    )
 }

@@ -195,7 +195,7 @@ impl Store {
                 patch::strategic(current, body, &version.layout)?
             }
         };
-        let mut draft = draft(target, patched).map_err(in_patch)?;
+        let mut draft = draft(target, patched.clone()).map_err(|status| in_patch(status, &patched))?;
         set_namespace(target, &mut draft)?;
         check_name(&draft, name)?;
         let prepared = self.prepare_update(target, &existing, draft, part, options, None)?;
@@ -419,7 +419,7 @@ impl Store {
             entries
         };
         if timeless(&managed) != timeless(&existing.managed) || object != **existing {
-            object.managed = managed.into();
+            object.managed = self.interner.managed(&managed);
         }
         let emptied = object.head.finalizers.is_empty()
             && existing
