@@ -10,5 +10,6 @@ pub mod forge;
 pub mod frontend;
 pub mod observer;
 pub mod outbound;
+pub mod scenario;
 pub mod settings;
 pub mod telemetry;

@@ -14,6 +14,8 @@ pub mod management;
 pub mod manager;
 pub mod names;
 pub mod pki;
+#[cfg(feature = "management")]
+pub mod reconciler;
 pub mod registered;
 pub mod serve;
 pub mod simulated;

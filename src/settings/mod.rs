@@ -21,19 +21,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use metalsim_actors::timing::Timing;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::decode::Decoder;
-use self::layers::{KeyPath, Tree};
-use self::raw::Raw;
-
 pub use self::clusters::Clusters;
-pub use self::fleet::{Labels, NodeSpec};
-pub use self::layers::{ENVIRONMENT_PREFIX, Sources};
+pub(crate) use self::decode::{Decoder, nearest};
+pub use self::fleet::{Labels, NodeList, NodeSpec};
+pub use self::layers::{ENVIRONMENT_PREFIX, Overlay, Sources};
+pub(crate) use self::layers::{KeyPath, Origin, Tree};
 pub use self::problem::{Invalid, Problem};
 pub use self::profiles::DEFAULT_PROFILE;
-pub use self::values::{HttpUrl, Secret};
+pub(crate) use self::raw::{Raw, RawFleet};
+pub use self::values::{HttpUrl, Secret, Size};
 
 /// Validated settings.
 #[derive(Clone, Debug)]
@@ -226,7 +226,7 @@ pub struct Log {
 }
 
 /// Form of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// For people.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use metalsim_actors::kube::controller::Behaviour;
 use metalsim_actors::timing::Timing;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,9 +17,9 @@ use super::values::{
     Size, Span, TlsValue,
 };
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Raw {
+pub(crate) struct Raw {
     pub(super) seed: u64,
     pub(super) speed: f64,
     pub(super) fleet: Vec<RawFleet>,
@@ -68,9 +69,9 @@ impl Default for Raw {
 }
 
 /// Part of the fleet. Fields are optional so that a contradiction can be told from a default.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawFleet {
+pub(crate) struct RawFleet {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<NamePattern>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +89,7 @@ pub(super) struct RawFleet {
     pub(super) labels: BTreeMap<Box<str>, LabelValue>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawRedfish {
     pub(super) listen: ListenList,
@@ -119,7 +120,7 @@ impl Default for RawRedfish {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum RawAddressing {
     Path,
@@ -128,7 +129,7 @@ pub(super) enum RawAddressing {
     Host,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawAgent {
     pub(super) listen: Listen,
@@ -155,7 +156,7 @@ impl Default for RawAgent {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawIronic {
     pub(super) api_url: Option<HttpUrl>,
@@ -180,7 +181,7 @@ impl Default for RawIronic {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawBoot {
     pub(super) fetch: bool,
@@ -206,13 +207,13 @@ impl Default for RawBoot {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawImages {
     pub(super) listen: ListenList,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawClusters {
     pub(super) addressing: RawClusterAddressing,
@@ -262,7 +263,7 @@ impl Default for RawClusters {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum RawClusterAddressing {
     Port,
@@ -270,7 +271,7 @@ pub(super) enum RawClusterAddressing {
     Name,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawControl {
     pub(super) listen: ListenList,
@@ -286,7 +287,7 @@ impl Default for RawControl {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawTiming {
     pub(super) power_on: LatencyValue,
@@ -355,7 +356,7 @@ impl From<RawTiming> for Timing {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawState {
     pub(super) store: RawStore,
@@ -371,14 +372,14 @@ impl Default for RawState {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum RawStore {
     None,
     Embedded,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawLog {
     pub(super) level: Box<str>,
@@ -394,7 +395,7 @@ impl Default for RawLog {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawRuntime {
     pub(super) arbiters: Option<NonZeroUsize>,

@@ -1,5 +1,5 @@
 //! Dependencies point one way: `main -> app -> {cli, frontend, outbound, journal} -> actors`, and inside `actors`
-//! `shell -> {node, kube, ports} -> {wire, ids, time, seed, timing}`. Read from the sources' `use` lines and paths.
+//! `shell -> {node, kube, ports} -> fault -> {wire, ids, time, seed, timing, phase}`. Read from the sources' `use` lines and paths.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -286,6 +286,7 @@ fn state_machines_are_pure() {
         "chrono_tz",
         "croner",
         "flate2",
+        "globset",
         "hmac",
         "json_patch",
         "jsonschema",
@@ -295,6 +296,7 @@ fn state_machines_are_pure() {
         "rand",
         "rand_distr",
         "rand_xoshiro",
+        "schemars",
         "serde",
         "serde_json",
         "sha2",
@@ -334,21 +336,24 @@ fn state_machines_are_pure() {
 
 #[test]
 fn dependencies_inside_the_simulation_point_one_way() {
-    const GROUND: [&str; 4] = ["ids", "time", "seed", "timing"];
-    const BELOW: [&str; 5] = ["ids", "time", "seed", "timing", "wire"];
+    const GROUND: [&str; 5] = ["ids", "time", "seed", "timing", "phase"];
+    const BELOW: [&str; 7] = ["ids", "time", "seed", "timing", "phase", "wire", "fault"];
     let sources = sources("actors/src");
     let mut complaints = Vec::new();
     for module in GROUND {
         complaints.extend(only(&sources, module, &GROUND));
     }
     complaints.extend(only(&sources, "wire", &GROUND));
+    complaints.extend(only(&sources, "fault", &BELOW));
     complaints.extend(only(&sources, "node", &BELOW));
     complaints.extend(only(&sources, "kube", &BELOW));
     // Ports are spoken in terms of the state machines' effects.
     complaints.extend(only(
         &sources,
         "ports",
-        &["ids", "time", "seed", "timing", "wire", "node", "kube"],
+        &[
+            "ids", "time", "seed", "timing", "phase", "wire", "fault", "node", "kube",
+        ],
     ));
     none(complaints);
 }
@@ -379,8 +384,17 @@ fn dependencies_of_the_program_point_one_way() {
     complaints.extend(only(
         &sources,
         "cli",
-        &["app", "settings", "telemetry", "cluster", "forge", "clock"],
+        &[
+            "app",
+            "settings",
+            "telemetry",
+            "cluster",
+            "forge",
+            "clock",
+            "scenario",
+        ],
     ));
+    complaints.extend(only(&sources, "scenario", &["settings"]));
     for source in sources
         .iter()
         .filter(|source| source.own_modules().any(|used| used == "app"))

@@ -27,7 +27,6 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
-use bytes::Bytes;
 use serde::Serialize;
 
 use definitions::{Definitions, name_of_kind};
@@ -53,7 +52,7 @@ const INFO: v3::Info = v3::Info {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Document {
     /// Its text, or its message.
-    pub body: Bytes,
+    pub body: Arc<[u8]>,
     /// A hash of what it says: the entity tag, without quotes, and `hash` in the index.
     pub hash: Arc<str>,
 }

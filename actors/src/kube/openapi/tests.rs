@@ -306,7 +306,7 @@ fn both_forms_of_swagger_say_the_same() {
         let document = parsed(&v2(registry));
         assert_eq!(document["swagger"], "2.0");
         check_references(&document);
-        let message = gnostic::Document::decode(v2_protobuf(registry).body).unwrap();
+        let message = gnostic::Document::decode(&*v2_protobuf(registry).body).unwrap();
         assert_eq!(message.swagger, "2.0");
         let definitions = document["definitions"].as_object().unwrap();
         let named = message.definitions.unwrap().additional_properties;
