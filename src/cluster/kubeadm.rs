@@ -167,6 +167,14 @@ impl Manager {
                     "couldn't validate the identity of the API Server: failed to request the cluster-info ConfigMap: Get \"https://{key}/api/v1/namespaces/kube-public/configmaps/cluster-info?timeout=10s\": dial tcp {key}: connect: connection refused"
                 ))
             })?;
+        if !cluster
+            .cluster()
+            .read(metalsim_actors::kube::cluster::Cluster::has_storage)
+        {
+            return Err(again(
+                "couldn't validate the identity of the API Server: failed to request the cluster-info ConfigMap: etcdserver: request timed out",
+            ));
+        }
         let authority = &cluster.founding().authority;
         trust(&join.discovery.trust, authority)?;
         if let Some(token) = &join.discovery.token {

@@ -80,6 +80,7 @@ pub(super) fn validate(raw: &RawClusters, decoder: &mut Decoder) -> Clusters {
             pod_start: raw.pod_start.0,
             pod_stop: raw.pod_stop.0,
             pod_run: raw.pod_run.0,
+            node_monitor_grace: raw.node_monitor_grace.0,
             ..Behaviour::default()
         },
     }

@@ -98,6 +98,12 @@ impl Cluster {
         self.etcd.as_deref_mut()
     }
 
+    /// Whether its objects can be read and written: its etcd has a quorum, or there is none.
+    #[must_use]
+    pub fn has_storage(&self) -> bool {
+        self.etcd().is_none_or(Etcd::has_quorum)
+    }
+
     /// Gives it an etcd, or takes it.
     pub fn set_etcd(&mut self, etcd: Option<Etcd>) {
         self.etcd = etcd.map(Box::new);
@@ -147,7 +153,8 @@ impl Cluster {
         }
     }
 
-    /// Lets the controllers work until nothing is due at `now`, or `most` looks were taken: then `next` is `now`.
+    /// Lets the controllers work until nothing is due at `now`, or `most` looks were taken: then `next` is `now`. Without storage they
+    /// wait for it.
     pub fn settle(&mut self, now: DateTime<Utc>, most: usize) -> Settled {
         let mut settled = Settled {
             next: None,
@@ -155,6 +162,9 @@ impl Cluster {
             failed: 0,
             refusal: None,
         };
+        if !self.has_storage() {
+            return settled;
+        }
         loop {
             self.observe(now);
             if settled.looks >= most {

@@ -240,6 +240,12 @@ impl ClusterRef {
         (next.into_iter().chain(compaction.next).min(), compaction.marked)
     }
 
+    /// Wakes all who watch.
+    fn wake_all(&self) {
+        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        wakers.by_resource.retain(|_, waker| waker.send(()).is_ok());
+    }
+
     /// Wakes those who watch what has changed, or all.
     fn wake(&self, all: bool) {
         let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -326,13 +332,19 @@ impl Handler<Write> for ClusterActor {
 
     fn handle(&mut self, message: Write, context: &mut Self::Context) {
         let now = self.cluster.now();
-        {
+        let lost_storage = {
             let mut cluster = self
                 .cluster
                 .cluster
                 .write()
                 .unwrap_or_else(PoisonError::into_inner);
+            let had_storage = cluster.has_storage();
             (message.0)(&mut cluster, now);
+            had_storage && !cluster.has_storage()
+        };
+        if lost_storage {
+            // Watches end.
+            self.cluster.wake_all();
         }
         self.cluster.waiting.fetch_sub(1, Ordering::AcqRel);
         self.work(context);
