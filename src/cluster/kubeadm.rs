@@ -145,6 +145,7 @@ impl Manager {
             .map_err(|error| fatal(error.to_string()))?;
         self.machines.insert(id, key.as_str().into());
         if let Some(replaced) = self.clusters.insert(key.as_str().into(), cluster) {
+            replaced.closed().await;
             replaced.stop();
         }
         Ok(membership)

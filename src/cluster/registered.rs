@@ -367,6 +367,8 @@ impl Manager {
         self.open(&cluster, &opening).map_err(StartError::from)?;
         let key: Box<str> = endpoint.to_string().into();
         if let Some(replaced) = self.clusters.insert(key, Arc::clone(&cluster)) {
+            // They share a socket: it is free only when nobody has it any more.
+            replaced.closed().await;
             replaced.stop();
         }
         tracing::info!(cluster = %name, %endpoint, "a registered cluster is open");

@@ -23,7 +23,7 @@ use metalsim_actors::testkit::{identity, kind};
 use metalsim_actors::timing::Timing;
 use serde_json::{Value, json};
 
-use crate::world::{PATIENCE, Plan, World, client, until};
+use crate::world::{PATIENCE, Plan, World, client, own_address, until};
 
 /// A world with a control API, and its base URL.
 async fn start(plan: Plan) -> (World, String) {
@@ -32,12 +32,17 @@ async fn start(plan: Plan) -> (World, String) {
     (world, base)
 }
 
-fn ports(host: [u8; 4], count: u16) -> Addressing {
+fn ports(number: u8, count: u16) -> Addressing {
+    let host = own_address(number);
     Addressing::Port {
-        host: std::net::Ipv4Addr::from(host).to_string().into(),
+        host: host.to_string().into(),
         listen: host.into(),
         ports: 20_000..=20_000 + count - 1,
     }
+}
+
+fn endpoint(number: u8, port: u16) -> String {
+    format!("{}:{port}", own_address(number))
 }
 
 /// Status and body: JSON, a text, or null for none.
@@ -152,7 +157,7 @@ fn pems(authority: &Authority) -> (String, String) {
 #[actix_web::test]
 async fn the_sequence_of_the_readme() {
     let (world, base) = start(Plan {
-        addressing: ports([127, 31, 0, 1], 10),
+        addressing: ports(1, 10),
         ..Plan::default()
     })
     .await;
@@ -162,7 +167,7 @@ async fn the_sequence_of_the_readme() {
         (500, "Workload Cluster does not exist")
     );
 
-    let expected = json!({"ResourceName": "metal3/test1", "Host": "127.31.0.1", "Port": 20000});
+    let expected = json!({"ResourceName": "metal3/test1", "Host": own_address(1), "Port": 20000});
     assert_eq!(register(&base, name("test1")).await, (200, expected.clone()));
     let kube = kube(&base, "test1").await;
     assert_eq!(nodes(&kube).await.len(), 0);
@@ -222,7 +227,7 @@ async fn the_sequence_of_the_readme() {
     assert_eq!(
         listed["items"][0],
         json!({
-            "name": "test1", "namespace": "metal3", "endpoint": "127.31.0.1:20000", "version": "v1.33.1",
+            "name": "test1", "namespace": "metal3", "endpoint": endpoint(1, 20_000), "version": "v1.33.1",
             "registered": true, "open": true, "control_planes": 1, "machines": 2, "nodes": 2, "ready_nodes": 2,
             "objects": objects,
         })
@@ -233,7 +238,7 @@ async fn the_sequence_of_the_readme() {
 #[actix_web::test]
 async fn control_planes_are_members_of_etcd() {
     let (world, base) = start(Plan {
-        addressing: ports([127, 31, 0, 2], 10),
+        addressing: ports(2, 10),
         ..Plan::default()
     })
     .await;
@@ -250,7 +255,7 @@ async fn control_planes_are_members_of_etcd() {
         message(&refused).starts_with("Error adding node m-4"),
         "{refused:?}"
     );
-    let cluster = world.clusters.find("127.31.0.2:20000").unwrap();
+    let cluster = world.clusters.find(&endpoint(2, 20_000)).unwrap();
     let members = cluster.cluster().read(|state| {
         let etcd = state.etcd().unwrap();
         assert!(etcd.has_quorum());
@@ -282,7 +287,7 @@ async fn control_planes_are_members_of_etcd() {
 #[actix_web::test]
 async fn what_is_wrong_is_told_in_json() {
     let (world, base) = start(Plan {
-        addressing: ports([127, 31, 0, 3], 10),
+        addressing: ports(3, 10),
         ..Plan::default()
     })
     .await;
@@ -344,7 +349,7 @@ async fn what_is_wrong_is_told_in_json() {
 #[actix_web::test]
 async fn keys_that_are_given_are_used() {
     let (world, base) = start(Plan {
-        addressing: ports([127, 31, 0, 4], 10),
+        addressing: ports(4, 10),
         ..Plan::default()
     })
     .await;
@@ -353,11 +358,11 @@ async fn keys_that_are_given_are_used() {
         json!({"resource": "metal3/c", "caCert": ca_cert, "caKey": ca_key, "etcdCert": etcd_cert, "etcdKey": etcd_key})
     };
     let (first, second) = (ClusterKeys::generate().unwrap(), ClusterKeys::generate().unwrap());
-    let endpoint = register(&base, with_keys(&first)).await;
-    assert_eq!(endpoint.1["ResourceName"], "metal3/c");
+    let leased = register(&base, with_keys(&first)).await;
+    assert_eq!(leased.1["ResourceName"], "metal3/c");
     // Before there are nodes, the keys may be others.
     for keys in [&first, &second] {
-        assert_eq!(register(&base, with_keys(keys)).await, endpoint);
+        assert_eq!(register(&base, with_keys(keys)).await, leased);
         let config = config(&base, "c").await;
         assert_eq!(
             config.root_cert.as_ref().unwrap(),
@@ -366,7 +371,7 @@ async fn keys_that_are_given_are_used() {
         assert_eq!(nodes(&kube::Client::try_from(config).unwrap()).await.len(), 0);
     }
     assert_eq!(update_node(&base, node("c", "m-1", true)).await.0, 200);
-    assert_eq!(register(&base, with_keys(&second)).await, endpoint);
+    assert_eq!(register(&base, with_keys(&second)).await, leased);
     let other = register(&base, with_keys(&first)).await;
     assert_eq!(other.0, 409);
     assert!(message(&other).contains("metal3/c has nodes and other keys"));
@@ -381,7 +386,7 @@ async fn keys_that_are_given_are_used() {
 #[actix_web::test]
 async fn endpoints_are_given_back() {
     let (world, base) = start(Plan {
-        addressing: ports([127, 31, 0, 5], 2),
+        addressing: ports(5, 2),
         ..Plan::default()
     })
     .await;
@@ -404,18 +409,18 @@ async fn endpoints_are_given_back() {
     let ambiguous = delete("a").await;
     assert_eq!(ambiguous.0, 409);
     assert!(
-        message(&ambiguous).contains("127.31.0.5:20000, 127.31.0.5:20001"),
+        message(&ambiguous).contains(&format!("{}, {}", endpoint(5, 20_000), endpoint(5, 20_001))),
         "{ambiguous:?}"
     );
     update_node(&base, node("a", "m-1", true)).await;
 
     assert_eq!(delete("a?namespace=metal3").await, (204, Value::Null));
-    assert!(is_refused("127.31.0.5:20000"));
+    assert!(is_refused(&endpoint(5, 20_000)));
     assert_eq!(delete("a?namespace=metal3").await.0, 404);
     // Its name is free again, and its port: at once.
     assert_eq!(register(&base, name("c")).await.1["Port"], 20_000);
     assert_eq!(nodes(&kube(&base, "c").await).await.len(), 0, "a new cluster");
-    assert_eq!(delete("127.31.0.5:20001").await.0, 204);
+    assert_eq!(delete(&endpoint(5, 20_001)).await.0, 204);
     assert_eq!(delete("c").await.0, 204);
     assert_eq!(clusters(&base, "").await["items"], json!([]));
     assert_eq!(world.clusters.endpoints().leased(), 0);
@@ -428,8 +433,8 @@ async fn a_hundred_clusters() {
     const COUNT: usize = 100;
     let (world, base) = start(Plan {
         addressing: Addressing::Address {
-            network: [127, 32, 0, 0].into(),
-            length: 16,
+            network: own_address(128),
+            length: 25,
             port: 6443,
         },
         ..Plan::default()
@@ -475,7 +480,7 @@ async fn a_hundred_clusters() {
         assert_eq!(call("DELETE", &url, Value::Null).await.0, 204);
     }
     assert_eq!(world.clusters.endpoints().leased(), 0);
-    assert!(is_refused("127.32.0.1:6443"));
+    assert!(is_refused(&format!("{}:6443", own_address(129))));
     world.stop().await;
 }
 
@@ -484,7 +489,7 @@ async fn clusters_share_a_port_by_their_names() {
     let (world, base) = start(Plan {
         addressing: Addressing::Name {
             domain: "example.test".into(),
-            listen: [127, 31, 0, 6].into(),
+            listen: own_address(6).into(),
             port: 0,
         },
         ..Plan::default()
@@ -551,13 +556,13 @@ impl KeySource for Later {
 async fn keys_of_the_management_cluster_may_come_later() {
     let later = Arc::<Later>::default();
     let (world, base) = start(Plan {
-        addressing: ports([127, 31, 0, 7], 2),
+        addressing: ports(7, 2),
         keys: Some(Arc::clone(&later) as Arc<dyn KeySource>),
         ..Plan::default()
     })
     .await;
     assert_eq!(register(&base, name("c")).await.1["Port"], 20_000);
-    assert!(is_refused("127.31.0.7:20000"));
+    assert!(is_refused(&endpoint(7, 20_000)));
     let waiting = &clusters(&base, "").await["items"][0];
     assert_eq!(
         (
@@ -588,7 +593,7 @@ async fn keys_of_the_management_cluster_may_come_later() {
 #[actix_web::test]
 async fn a_node_may_form_the_cluster_that_was_registered() {
     let (world, base) = start(Plan {
-        addressing: ports([127, 31, 0, 8], 2),
+        addressing: ports(8, 2),
         ..Plan::default()
     })
     .await;
@@ -596,7 +601,7 @@ async fn a_node_may_form_the_cluster_that_was_registered() {
     // The side-car may be faster than the machine.
     assert_eq!(update_node(&base, node("c", "m-1", true)).await.0, 200);
     let settings = Settings {
-        endpoint: "127.31.0.8:20000".parse().unwrap(),
+        endpoint: endpoint(8, 20_000).parse().unwrap(),
         version: "v1.34.2".parse().unwrap(),
         token_ttl: "15m".parse().unwrap(),
         pod_subnet: None,
@@ -648,7 +653,7 @@ async fn a_node_may_form_the_cluster_that_was_registered() {
     // It goes with its last machine, and so does the lease.
     port.stopped(id);
     until("the API server to close", || async {
-        is_refused("127.31.0.8:20000")
+        is_refused(&endpoint(8, 20_000))
     })
     .await;
     port.erased(id, &membership);
@@ -660,7 +665,7 @@ async fn a_node_may_form_the_cluster_that_was_registered() {
 #[actix_web::test]
 async fn a_kubeconfig_is_a_secret() {
     let mut world = World::start(Plan {
-        addressing: ports([127, 31, 0, 9], 2),
+        addressing: ports(9, 2),
         ..Plan::default()
     })
     .await;

@@ -17,7 +17,7 @@ use metalsim::cluster::registered::Registering;
 use serde_json::{Value, json};
 
 use crate::kube::harness::{self, Running};
-use crate::world::{Plan, World, until};
+use crate::world::{Plan, World, own_address, until};
 
 async fn write_secret(client: &Client, purpose: &str, authority: &Authority) {
     let key = authority.key().unwrap().to_older_pem().unwrap();
@@ -107,8 +107,8 @@ async fn hosts_become_nodes_and_leave() {
     let client = running.kube(running.address());
     let world = World::start(Plan {
         addressing: Addressing::Port {
-            host: "127.31.1.1".into(),
-            listen: [127, 31, 1, 1].into(),
+            host: own_address(10).to_string().into(),
+            listen: own_address(10).into(),
             ports: 20_000..=20_001,
         },
         ..Plan::default()
