@@ -15,6 +15,7 @@ mod images;
 mod kube;
 mod outbound;
 mod redfish;
+mod scenario;
 mod settings;
 mod user_data;
 mod world;
