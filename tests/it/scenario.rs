@@ -220,3 +220,27 @@ fn the_command_says_what_is_wrong_and_exits_with_2() {
         assert_eq!(metalsim(&arguments).status.code(), Some(2), "{arguments:?}");
     }
 }
+
+#[test]
+fn the_reference_lists_every_fault_and_expectation() {
+    let reference = std::fs::read_to_string(root().join("docs/scenarios.md")).unwrap();
+    let schema = schema();
+    let words = |pointer: &str| -> Vec<String> {
+        let forms = schema.pointer(pointer).and_then(Value::as_array).unwrap();
+        let word = |form: &Value| form.pointer("/required/0").or(form.get("const")).cloned();
+        forms
+            .iter()
+            .filter_map(word)
+            .map(|word| word.as_str().unwrap().to_owned())
+            .collect()
+    };
+    let faults = words("/$defs/FaultForm/properties/what/anyOf/1/oneOf");
+    let expectations = words("/$defs/Expectation/oneOf");
+    assert!(
+        faults.len() >= 50 && expectations.len() >= 10,
+        "{faults:?} {expectations:?}"
+    );
+    for word in faults.iter().chain(&expectations) {
+        assert!(reference.contains(&format!("| `{word}` |")), "{word}");
+    }
+}
