@@ -36,6 +36,17 @@ pub enum Expectation {
         #[serde(default)]
         stays: bool,
     },
+    /// None of the nodes is ever in one of the phases.
+    NodesNeverInPhase {
+        /// Phases that must not be.
+        phases: Vec<Phase>,
+        /// Nodes that count; left out: all.
+        #[serde(default)]
+        which: Selector,
+        /// From when on; left out: from the start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Span>,
+    },
     /// Up to `by`, enough of the nodes have reached what Ironic calls `active`: an operating system runs that an agent
     /// has written to the disk.
     NodesActive {
@@ -220,6 +231,21 @@ pub enum Protocol {
     Etcd,
 }
 
+impl Protocol {
+    /// The word for it in files and reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Redfish => "redfish",
+            Self::Agent => "agent",
+            Self::Ironic => "ironic",
+            Self::BootMedia => "boot_media",
+            Self::Kubernetes => "kubernetes",
+            Self::Etcd => "etcd",
+        }
+    }
+}
+
 /// A number of nodes: all, a share, or a count. Written `all`, `95%` or `30`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Amount {
@@ -331,6 +357,7 @@ impl Expectation {
     pub fn word(&self) -> &'static str {
         match self {
             Self::NodesInPhase { .. } => "nodes_in_phase",
+            Self::NodesNeverInPhase { .. } => "nodes_never_in_phase",
             Self::NodesActive { .. } => "nodes_active",
             Self::HeartbeatLateness { .. } => "heartbeat_lateness",
             Self::Errors { .. } => "errors",
@@ -346,7 +373,14 @@ impl Expectation {
     /// What is wrong with its parameters, beyond their types: the parameter and the reason.
     pub(super) fn complaint(&self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::NodesInPhase { phases, .. } if phases.is_empty() => {
+            Self::NodesInPhase { at_least, .. } | Self::NodesActive { at_least, .. }
+                if *at_least == Amount::Count(0) =>
+            {
+                Some(("at_least", "holds always with 0"))
+            }
+            Self::NodesInPhase { phases, .. } | Self::NodesNeverInPhase { phases, .. }
+                if phases.is_empty() =>
+            {
                 Some(("phases", "must name at least one phase"))
             }
             Self::HeartbeatLateness { below, .. } if below.0.is_zero() => {
@@ -367,6 +401,7 @@ impl Expectation {
                 at_least, at_most, ..
             } => bounds(*at_least, *at_most),
             Self::NodesInPhase { .. }
+            | Self::NodesNeverInPhase { .. }
             | Self::NodesActive { .. }
             | Self::HeartbeatLateness { .. }
             | Self::Errors { .. }
@@ -376,12 +411,31 @@ impl Expectation {
         }
     }
 
-    /// Points in time that it names, by parameter.
+    /// The nodes that it is about, if it is about nodes.
+    #[must_use]
+    pub fn nodes(&self) -> Option<&Selector> {
+        match self {
+            Self::NodesInPhase { which, .. }
+            | Self::NodesNeverInPhase { which, .. }
+            | Self::NodesActive { which, .. } => Some(which),
+            Self::HeartbeatLateness { .. }
+            | Self::Errors { .. }
+            | Self::Metric { .. }
+            | Self::MetricRatio { .. }
+            | Self::NoPanics
+            | Self::MemorySlope { .. }
+            | Self::ClusterReadyNodes { .. }
+            | Self::FaultHits { .. } => None,
+        }
+    }
+
+    /// A point in time that it names, and the parameter.
     pub(super) fn times(&self) -> Option<(&'static str, Span)> {
         match self {
             Self::NodesInPhase { by, .. }
             | Self::NodesActive { by, .. }
             | Self::ClusterReadyNodes { by, .. } => by.map(|by| ("by", by)),
+            Self::NodesNeverInPhase { from, .. } => from.map(|from| ("from", from)),
             Self::MemorySlope { after, .. } => Some(("after", *after)),
             Self::HeartbeatLateness { .. }
             | Self::Errors { .. }
@@ -444,6 +498,16 @@ impl fmt::Display for Expectation {
                 until(f, *by)?;
                 f.write_str(if *stays { " and from then on" } else { "" })
             }
+            Self::NodesNeverInPhase { phases, which, from } => {
+                let phases: Vec<&str> = phases.iter().map(|phase| phase.as_str()).collect();
+                write!(
+                    f,
+                    "none of the{} nodes ever in {}",
+                    some(which),
+                    phases.join(" or ")
+                )?;
+                from.map_or(Ok(()), |from| write!(f, " after {from}"))
+            }
             Self::NodesActive { which, at_least, by } => {
                 write!(f, "{at_least}{} nodes active", some(which))?;
                 until(f, *by)
@@ -460,7 +524,7 @@ impl fmt::Display for Expectation {
                 at_most,
                 ratio_at_most,
             } => {
-                write!(f, "errors of {protocol:?}: at most ")?;
+                write!(f, "errors of {}: at most ", protocol.as_str())?;
                 let share = ratio_at_most.map(|share| format!("{}% of requests", share.value() * 100.0));
                 let bounds: Vec<String> = at_most
                     .map(|most| most.to_string())

@@ -8,7 +8,7 @@ use metalsim_actors::seed::Seed;
 use metalsim_actors::time::SimInstant;
 use metalsim_actors::timing::Span;
 
-use super::{Expectation, Scenario};
+use super::Scenario;
 use crate::settings::{NodeList, NodeSpec};
 
 /// Names that are shown of many.
@@ -57,7 +57,7 @@ fn write(text: &mut String, scenario: &Scenario) -> std::fmt::Result {
     }
     for expectation in &scenario.expectations {
         write!(text, "  {expectation}")?;
-        if let Expectation::NodesInPhase { which, .. } | Expectation::NodesActive { which, .. } = expectation
+        if let Some(which) = expectation.nodes()
             && *which != Selector::default()
         {
             let nodes = which.pick(&NodeList(&settings.nodes), Seed::root(settings.seed));
@@ -206,7 +206,7 @@ fn picked(fault: &Fault, set: &FaultSet, nodes: &[NodeSpec]) -> String {
         let _ = write!(text, "; of them those in cluster {}", clusters.join(" or "));
     }
     if let Some(role) = which.role {
-        let _ = write!(text, "; of them those with role {role:?}");
+        let _ = write!(text, "; of them those with role {}", role.as_str());
     }
     text
 }

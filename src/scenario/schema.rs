@@ -5,20 +5,21 @@ use serde_json::{Value, json};
 
 use super::raw::RawScenario;
 
+/// Where the list of faults is.
+const WHAT: &str = "/$defs/FaultForm/properties/what";
+
 /// The schema of scenario files, for editors (JSON Schema 2020-12).
 #[must_use]
 pub fn schema() -> Value {
     let generator = SchemaSettings::draft2020_12().into_generator();
     let mut schema = generator.into_root_schema_for::<RawScenario>().to_value();
-    let bare = schema.pointer("/$defs/What/oneOf").map(words_alone);
-    if let (Some(words), Some(forms)) = (bare, schema.pointer_mut("/$defs/What")) {
-        // A fault whose parameters may all be left out may be written as its word alone.
-        let tables = forms.get_mut("oneOf").map(Value::take).unwrap_or_default();
-        let description = forms.get_mut("description").map(Value::take);
-        *forms = json!({
-            "description": description,
-            "anyOf": [{"enum": words}, {"oneOf": tables}],
-        });
+    // A fault whose parameters may all be left out may be written as its word alone.
+    if let Some(what) = schema.pointer_mut(WHAT)
+        && let Some(tables) = what.as_object_mut().and_then(|what| what.remove("oneOf"))
+        && let Some(what) = what.as_object_mut()
+    {
+        let words = words_alone(&tables);
+        what.insert("anyOf".to_owned(), json!([{"enum": words}, {"oneOf": tables}]));
     }
     schema
 }

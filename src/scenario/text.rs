@@ -68,7 +68,12 @@ impl Document {
     }
 
     fn yaml(text: &str) -> Result<Self, (String, Option<Place>)> {
-        let root: Option<Spanned<Node>> = serde_saphyr::from_str(text).map_err(|error| {
+        let mut options = serde_saphyr::Options::default();
+        // `off` is a phase and a policy here, no boolean.
+        options.strict_booleans = true;
+        options.with_snippet = false;
+        let read = serde_saphyr::from_str_with_options(text, options);
+        let root: Option<Spanned<Node>> = read.map_err(|error| {
             let place = error.location().map(|at| Place {
                 line: at.line(),
                 column: at.column(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use metalsim_actors::fault::selector::Selector;
 use metalsim_actors::fault::set::MOST_FAULTS;
-use metalsim_actors::fault::{Complaint, Fault, FaultForm, Stretch, Subject};
+use metalsim_actors::fault::{Complaint, Fault, FaultForm, FaultName, Stretch, Subject};
 use metalsim_actors::seed::Seed;
 use metalsim_actors::time::SimInstant;
 use metalsim_actors::timing::Span;
@@ -306,35 +306,24 @@ fn expectations(raw: &RawScenario, checks: &Checks<'_>, decoder: &mut Decoder) {
         {
             decoder.blame(&path.key(member), "is after the end of the run");
         }
-        match expectation {
-            Expectation::NodesInPhase { which, at_least, .. }
-            | Expectation::NodesActive { which, at_least, .. } => {
-                let selected = selects(which, &path.key("which"), checks, decoder);
-                if let (Some(selected), Amount::Count(count)) = (selected, at_least)
-                    && *count > selected
-                {
-                    let reason = format!("cannot be: there are only {selected} such nodes");
-                    decoder.blame(&path.key("at_least"), &reason);
-                }
+        if let Some(which) = expectation.nodes() {
+            let selected = selects(which, &path.key("which"), checks, decoder);
+            if let Expectation::NodesInPhase { at_least, .. } | Expectation::NodesActive { at_least, .. } =
+                expectation
+                && let (Some(selected), Amount::Count(count)) = (selected, at_least)
+                && *count > selected
+            {
+                let reason = format!("cannot be: there are only {selected} such nodes");
+                decoder.blame(&path.key("at_least"), &reason);
             }
-            Expectation::FaultHits { fault, .. } => {
-                let known: Vec<&str> = raw
-                    .faults
-                    .iter()
-                    .filter_map(|fault| Some(fault.name.as_ref()?.as_str()))
-                    .collect();
-                if !known.contains(&fault.as_str()) {
-                    let hint = known_ones(fault.as_str(), known.into_iter());
-                    decoder.blame(&path.key("fault"), &format!("there is no fault {fault}{hint}"));
-                }
+        }
+        if let Expectation::FaultHits { fault, .. } = expectation {
+            let names = raw.faults.iter().filter_map(|fault| fault.name.as_ref());
+            let known: Vec<&str> = names.map(FaultName::as_str).collect();
+            if !known.contains(&fault.as_str()) {
+                let hint = known_ones(fault.as_str(), known.into_iter());
+                decoder.blame(&path.key("fault"), &format!("there is no fault {fault}{hint}"));
             }
-            Expectation::HeartbeatLateness { .. }
-            | Expectation::Errors { .. }
-            | Expectation::Metric { .. }
-            | Expectation::MetricRatio { .. }
-            | Expectation::NoPanics
-            | Expectation::MemorySlope { .. }
-            | Expectation::ClusterReadyNodes { .. } => {}
         }
     }
 }
