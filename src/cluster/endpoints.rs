@@ -2,49 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::ops::RangeInclusive;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metalsim_actors::node::os::intent::Endpoint;
+
+pub use crate::values::addressing::Addressing;
 
 use super::names::ClusterName;
 use crate::frontend::kube::listener::{Listener, Workers};
 use crate::frontend::kube::names::Names;
 use crate::frontend::server::{self, BindError};
 use crate::observer::Protocol;
-
-/// How the endpoints of registered clusters differ.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Addressing {
-    /// Each has a port of its own on one host.
-    Port {
-        /// Name or address that clients are told.
-        host: Box<str>,
-        /// Address to listen on.
-        listen: IpAddr,
-        /// The ports.
-        ports: RangeInclusive<u16>,
-    },
-    /// Each has an address of its own.
-    Address {
-        /// Network of the addresses; its first and last one are left out.
-        network: Ipv4Addr,
-        /// Its length, at most 30.
-        length: u8,
-        /// The port at each.
-        port: u16,
-    },
-    /// All share a port and have names: `<cluster>.<domain>`. Endpoints of other clusters with such a name are served there too.
-    Name {
-        /// What follows the cluster's name and a dot.
-        domain: Box<str>,
-        /// Address to listen on.
-        listen: IpAddr,
-        /// The port.
-        port: u16,
-    },
-}
 
 /// Why no endpoint was leased.
 #[derive(Debug, thiserror::Error)]

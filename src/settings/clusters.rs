@@ -9,9 +9,9 @@ use metalsim_actors::kube::version::{KubernetesVersion, NoVersion};
 use super::decode::Decoder;
 use super::layers::KeyPath;
 use super::raw::{RawClusterAddressing, RawClusters};
-use crate::cluster::endpoints::Addressing;
-use crate::cluster::image_version::ImageVersion;
-use crate::cluster::names::is_subdomain;
+use crate::values::addressing::Addressing;
+use crate::values::image_version::ImageVersion;
+use crate::values::names::is_subdomain;
 
 /// The word for a configuration that comes from the pod's own service account.
 const IN_CLUSTER: &str = "in-cluster";

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cluster::image_version::ImageVersion;
+use crate::values::image_version::ImageVersion;
 
 use super::values::{
     AgentTlsValue, HttpUrl, LabelValue, LatencyValue, Listen, ListenList, NamePattern, PowerValue, Secret,
