@@ -2,13 +2,15 @@
 //!
 //! `cargo run --release --example kube -- serve CLUSTERS THREADS FILE`: a process with that many clusters, each with its own authority,
 //! certificate, listener and one ready node. FILE gets the address of the first cluster, a token of an administrator of it, and the
-//! resident bytes of the process with one cluster and with all; it ends with its standard input.
+//! resident bytes of the process with one cluster and with all. It runs until it is killed.
 //!
 //! `... bare THREADS FILE BODY`: the limit that it is measured against, an actix-web handler that answers every request with the
 //! bytes of the file BODY, behind the same TLS. FILE gets its address.
 //!
 //! `... watch ADDRESS TOKEN WATCHERS CHANGES`: that many watchers of config maps, each on a connection of its own, see that many changes. Prints
 //! the seconds from the first change to the last event.
+
+#![expect(clippy::disallowed_methods, reason = "it measures real time")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -32,6 +34,7 @@ use metalsim_actors::ids::NodeId;
 use metalsim_actors::kube::cluster::Cluster;
 use metalsim_actors::kube::controller::Behaviour;
 use metalsim_actors::kube::node::{NodeSpec, Role};
+use metalsim_actors::kube::object::Object;
 use metalsim_actors::kube::status::Status;
 use metalsim_actors::kube::store::{Target, WriteOptions};
 use metalsim_actors::node::os::intent::Endpoint;
@@ -113,7 +116,7 @@ async fn serve(clusters: usize, threads: usize, file: &Path) -> anyhow::Result<(
     });
     std::fs::write(file.with_extension("new"), told.to_string())?;
     std::fs::rename(file.with_extension("new"), file)?;
-    until_told().await
+    std::future::pending().await
 }
 
 /// A cluster with one ready node, as kubeadm leaves it. Several threads may accept its connections.
@@ -150,32 +153,32 @@ async fn cluster(host: &Host, index: usize, threads: usize) -> anyhow::Result<Ar
     Ok(cluster)
 }
 
-/// Waits until all add-ons run.
+/// Waits until all pods run, and nothing more changes.
 async fn settled(clusters: &[Arc<SimulatedCluster>]) -> anyhow::Result<()> {
-    for cluster in clusters {
-        let deadline = Instant::now() + Duration::from_secs(120);
-        loop {
-            let pods = cluster.cluster().read(|cluster| {
-                cluster
-                    .store
-                    .all_of("", "pods", None)
-                    .map(|pod| pod.at(&["status", "phase"]))
-                    .collect::<Vec<_>>()
-            });
-            // Four static pods, kube-proxy, two of CoreDNS.
-            if pods.len() >= 7 && pods.iter().all(|phase| *phase == Some("Running".into())) {
-                break;
-            }
-            anyhow::ensure!(
-                Instant::now() < deadline,
-                "the pods of a cluster do not settle: {pods:?}"
-            );
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut before = Vec::new();
+    loop {
+        let versions: Vec<Option<u64>> = clusters
+            .iter()
+            .map(|cluster| cluster.cluster().read(version_if_running))
+            .collect();
+        if versions == before && versions.iter().all(Option::is_some) {
+            return Ok(());
         }
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "the clusters do not settle: {before:?}, {versions:?}"
+        );
+        before = versions;
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    // Leases and events that come right after.
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    Ok(())
+}
+
+/// The version of a cluster, if its pods run.
+fn version_if_running(cluster: &Cluster) -> Option<u64> {
+    let running = |pod: &Arc<Object>| pod.at(&["status", "phase"]) == Some("Running".into());
+    let mut pods = cluster.store.all_of("", "pods", None).peekable();
+    (pods.peek().is_some() && pods.all(running)).then(|| cluster.store.version())
 }
 
 /// A service account that may do everything, and objects to read.
@@ -235,13 +238,6 @@ fn resident() -> anyhow::Result<u64> {
     Ok(kilobytes.parse::<u64>()? * 1024)
 }
 
-/// Returns when the standard input ends.
-async fn until_told() -> anyhow::Result<()> {
-    web::block(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
-    // Nothing is to be kept: the threads of the clusters end with the process.
-    std::process::exit(0)
-}
-
 async fn bare(threads: usize, file: &Path, body: &Path) -> anyhow::Result<()> {
     let body = web::Bytes::from(std::fs::read(body)?);
     let authority = Authority::generate("kubernetes", clock::wall())?;
@@ -260,13 +256,9 @@ async fn bare(threads: usize, file: &Path, body: &Path) -> anyhow::Result<()> {
     .bind_rustls_0_23((Ipv4Addr::LOCALHOST, 0), rustls::ServerConfig::clone(&config))?;
     let address: Option<SocketAddr> = server.addrs().first().copied();
     let told = json!({"address": address.context("no socket")?});
-    let server = server.run();
     std::fs::write(file.with_extension("new"), told.to_string())?;
     std::fs::rename(file.with_extension("new"), file)?;
-    tokio::select! {
-        served = server => served.map_err(Into::into),
-        told = until_told() => told,
-    }
+    Ok(server.run().await?)
 }
 
 /// A client of the first cluster.

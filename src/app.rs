@@ -21,11 +21,16 @@ use metalsim_actors::shell::{ClusterServices, Fleet, NodeStart, Permits, Service
 use metalsim_actors::time::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::clock::WallClock;
+use crate::cluster::endpoints::Endpoints;
+use crate::cluster::keys::KeySource;
 use crate::cluster::manager::{Manager, ManagerPort, NodeDefaults};
 use crate::cluster::serve;
 use crate::cluster::simulated::Host;
+#[cfg(feature = "management")]
+use crate::cluster::{management, reconciler};
 use crate::directory::Directory;
 use crate::frontend::body::BodyLimits;
 use crate::frontend::kube::listener::Workers;
@@ -49,6 +54,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of request bodies held at once, of all Redfish and of all agent requests.
 const REDFISH_BODIES: usize = 64 << 20;
 const AGENT_BODIES: usize = 1 << 30;
+/// Largest body of a request to the control API, and bytes of all of them at once.
+const CONTROL_BODY: usize = 1 << 20;
+const CONTROL_BODIES: usize = 32 << 20;
 
 /// Redfish sessions of the process at once. Ironic keeps one a BMC address, and forgets to end them.
 const MOST_SESSIONS: usize = 20_000;
@@ -72,6 +80,8 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
 pub struct App {
     fleet: Fleet,
     clusters: Arc<Manager>,
+    /// Adds nodes to registered clusters.
+    reconciling: Option<JoinHandle<()>>,
     readiness: Arc<Readiness>,
     servers: Vec<ServerHandle>,
     /// Tells idle connections to end.
@@ -193,7 +203,7 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(WallClock::start(settings.speed));
         let seed = Seed::root(settings.seed);
         let metrics = Arc::new(Metrics::new());
-        let clusters = clusters(&settings, seed, &clock, &metrics)?;
+        let (clusters, reconciling) = clusters(&settings, seed, &clock, &metrics).await?;
         let fleet = start_fleet(&settings, agents.settings, seed, &clock, &metrics, &clusters).await?;
         let directory = Arc::new(Directory::new(fleet.nodes().to_vec()));
         let readiness = Arc::new(Readiness::default());
@@ -244,6 +254,8 @@ impl App {
             metrics: metrics.clone(),
             clock: Arc::clone(&clock),
             token: settings.control.token.as_ref().map(|token| token.expose().into()),
+            clusters: Arc::clone(&clusters),
+            bodies: BodyLimits::new(CONTROL_BODY, BODY_TIMEOUT, CONTROL_BODIES),
             redfish: redfish_urls,
         });
         let few = ServerOptions::new(Protocol::Control).max_connections;
@@ -262,6 +274,7 @@ impl App {
         Ok(Self {
             fleet,
             clusters,
+            reconciling,
             readiness,
             servers,
             drain,
@@ -288,6 +301,9 @@ impl App {
         // Nobody listens any more if all servers have ended by themselves.
         self.drain.send(true).ok();
         join_all(self.servers.iter().map(|server| server.stop(true))).await;
+        if let Some(reconciling) = &self.reconciling {
+            reconciling.abort();
+        }
         self.clusters.stop();
         self.fleet.stop();
         tracing::info!("stopped");
@@ -351,13 +367,13 @@ fn local_addresses(listeners: &[TcpListener]) -> std::io::Result<Vec<SocketAddr>
     listeners.iter().map(TcpListener::local_addr).collect()
 }
 
-/// The clusters that nodes may form.
-fn clusters(
+/// The clusters that nodes may form, and registered ones; and the task that adds nodes to these.
+async fn clusters(
     settings: &Settings,
     seed: Seed,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
-) -> anyhow::Result<Arc<Manager>> {
+) -> anyhow::Result<(Arc<Manager>, Option<JoinHandle<()>>)> {
     let host = Host {
         services: ClusterServices {
             clock: Arc::clone(clock),
@@ -377,7 +393,58 @@ fn clusters(
         version: settings.clusters.kubernetes_version.clone(),
         image_version: settings.clusters.image_version.clone(),
     };
-    Ok(Manager::new(host, defaults))
+    let endpoints = Endpoints::open(settings.clusters.addressing.clone(), &host.workers)?;
+    let management = Management::of(settings).await?;
+    let manager = Manager::new(host, defaults, endpoints, management.keys());
+    let reconciling = management.reconcile(&manager);
+    Ok((manager, reconciling))
+}
+
+/// The management cluster, if there is one.
+#[cfg(feature = "management")]
+struct Management(Option<(kube::Client, bool)>);
+
+#[cfg(feature = "management")]
+impl Management {
+    async fn of(settings: &Settings) -> anyhow::Result<Self> {
+        let Some(management) = &settings.clusters.management else {
+            return Ok(Self(None));
+        };
+        let client = management::connect(management.kubeconfig.as_deref())
+            .await
+            .context("clusters.management_kubeconfig")?;
+        Ok(Self(Some((client, management.reconcile))))
+    }
+
+    fn keys(&self) -> Option<Arc<dyn KeySource>> {
+        let (client, _) = self.0.as_ref()?;
+        Some(Arc::new(management::SecretKeys::new(client.clone())))
+    }
+
+    /// Lets hosts become nodes.
+    fn reconcile(self, manager: &Arc<Manager>) -> Option<JoinHandle<()>> {
+        let (client, _) = self.0.filter(|(_, reconcile)| *reconcile)?;
+        Some(actix_rt::spawn(reconciler::run(client, Arc::clone(manager))))
+    }
+}
+
+/// Built without.
+#[cfg(not(feature = "management"))]
+struct Management;
+
+#[cfg(not(feature = "management"))]
+impl Management {
+    async fn of(_: &Settings) -> anyhow::Result<Self> {
+        Ok(Self)
+    }
+
+    fn keys(&self) -> Option<Arc<dyn KeySource>> {
+        None
+    }
+
+    fn reconcile(self, _: &Arc<Manager>) -> Option<JoinHandle<()>> {
+        None
+    }
 }
 
 async fn start_fleet(

@@ -10,5 +10,7 @@ pub mod forge;
 pub mod frontend;
 pub mod observer;
 pub mod outbound;
+pub mod scenario;
 pub mod settings;
 pub mod telemetry;
+pub mod values;

@@ -4,9 +4,11 @@
 //! as [`time::SimInstant`], chance from [`seed::Seed`], and whatever must happen outside leaves as an effect
 //! through [`ports`]. `use actix` stands only under [`shell`].
 
+pub mod fault;
 pub mod ids;
 pub mod kube;
 pub mod node;
+pub mod phase;
 pub mod ports;
 pub mod seed;
 pub mod shell;

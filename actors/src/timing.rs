@@ -1,11 +1,16 @@
 //! How long simulated things take: a distribution for each, drawn from the tree of seeds.
 
+mod form;
+mod span;
+
 use std::time::Duration;
 
 use rand::RngExt as _;
 use rand_distr::{Distribution as _, LogNormal, Normal};
 
 use crate::seed::Seed;
+
+pub use self::span::Span;
 
 /// No draw is longer than this, whatever the distribution says: a tail must not park a node for ever.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);

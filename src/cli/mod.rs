@@ -3,6 +3,7 @@
 mod cluster_serve;
 mod config_check;
 mod run;
+mod scenario;
 mod userdata;
 
 use std::ffi::OsString;
@@ -34,6 +35,9 @@ enum Command {
     /// Checks the settings or shows them
     #[command(subcommand)]
     Config(config_check::ConfigCommand),
+    /// Checks and explains scenarios: fleets with a timeline of faults and with expectations
+    #[command(subcommand)]
+    Scenario(scenario::ScenarioCommand),
     /// Makes a machine's user data as Cluster API's kubeadm bootstrap provider does
     #[command(name = "userdata")]
     UserData(Box<userdata::UserDataArgs>),
@@ -91,6 +95,7 @@ impl SettingsArgs {
         );
         Sources {
             files: self.config.clone(),
+            scenario: None,
             environment,
             flags,
         }
@@ -117,17 +122,23 @@ impl Cli {
             Command::Run(settings) => run::run(&settings),
             Command::Cluster(command) => cluster_serve::run(&command),
             Command::Config(command) => config_check::run(&command),
+            Command::Scenario(command) => scenario::run(&command),
             Command::UserData(args) => userdata::run(&args),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 say(&format!("error: {error:#}"));
-                ExitCode::from(if error.is::<Invalid>() || error.is::<userdata::Unusable>() {
-                    INVALID_SETTINGS
-                } else {
-                    1
-                })
+                ExitCode::from(
+                    if error.is::<Invalid>()
+                        || error.is::<userdata::Unusable>()
+                        || error.is::<scenario::Unusable>()
+                    {
+                        INVALID_SETTINGS
+                    } else {
+                        1
+                    },
+                )
             }
         }
     }

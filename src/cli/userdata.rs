@@ -163,7 +163,7 @@ pub(super) fn run(args: &UserDataArgs) -> anyhow::Result<()> {
     if let Some(path) = &args.config_drive {
         match DriveForm::of(path)? {
             DriveForm::Object => {
-                write_private(path, config_drive::dictionary(&user_data, &beside)?.expose())?
+                write_private(path, config_drive::dictionary(&user_data, &beside)?.expose())?;
             }
             DriveForm::Image => write_private(path, config_drive::image(&user_data, &beside)?)?,
             DriveForm::Packed => {

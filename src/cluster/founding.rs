@@ -8,6 +8,8 @@ use metalsim_actors::kube::kubeadm::ClusterFacts;
 use metalsim_actors::kube::version::KubernetesVersion;
 use metalsim_actors::node::os::intent::{Endpoint, Init, KeyPair};
 
+use super::keys::ClusterKeys;
+use super::names::ClusterName;
 use super::pki::{Authority, PkiError, PrivateKey};
 use crate::clock;
 
@@ -44,6 +46,8 @@ pub struct Founding {
     pub pod_subnet: String,
     /// Further names in the serving certificate.
     pub cert_sans: Vec<String>,
+    /// The name by which it was registered; `None`: it was formed by a node.
+    pub registered: Option<ClusterName>,
 }
 
 /// Why a cluster cannot be founded.
@@ -68,21 +72,37 @@ impl Founding {
     /// # Errors
     /// When the system gives no randomness.
     pub fn new(name: &str, endpoint: Endpoint, version: KubernetesVersion) -> Result<Self, PkiError> {
-        let now = clock::wall();
-        Ok(Self {
+        Ok(Self::with_keys(name, endpoint, version, ClusterKeys::generate()?))
+    }
+
+    /// A cluster with these keys.
+    #[must_use]
+    pub fn with_keys(name: &str, endpoint: Endpoint, version: KubernetesVersion, keys: ClusterKeys) -> Self {
+        Self {
             name: name.to_owned(),
             endpoint,
             version,
-            authority: Authority::generate("kubernetes", now)?,
-            etcd_authority: Authority::generate("etcd-ca", now)?,
-            token_key: PrivateKey::generate()?,
+            authority: keys.authority,
+            etcd_authority: keys.etcd_authority,
+            token_key: keys.token_key,
             document: "".into(),
             image_repository: IMAGES.to_owned(),
             dns_domain: DNS_DOMAIN.to_owned(),
             service_network: bootstrap::SERVICE_NETWORK,
             pod_subnet: POD_SUBNET.to_owned(),
             cert_sans: Vec::new(),
-        })
+            registered: None,
+        }
+    }
+
+    /// Its keys.
+    #[must_use]
+    pub fn keys(&self) -> ClusterKeys {
+        ClusterKeys {
+            authority: self.authority.clone(),
+            etcd_authority: self.etcd_authority.clone(),
+            token_key: self.token_key.clone(),
+        }
     }
 
     /// What `kubeadm init` is told. Keys that the user data leave out are made, as kubeadm makes them.
@@ -135,6 +155,7 @@ impl Founding {
                 .unwrap_or(POD_SUBNET)
                 .to_owned(),
             cert_sans: cluster.cert_sans.iter().map(ToString::to_string).collect(),
+            registered: None,
         })
     }
 

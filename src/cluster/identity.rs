@@ -1,5 +1,7 @@
 //! Who a cluster is, and whom it knows: its authority, the key of its tokens, its version.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
@@ -8,11 +10,12 @@ use metalsim_actors::kube::status::{Reason, Status};
 use metalsim_actors::kube::store::Store;
 use metalsim_actors::kube::version::KubernetesVersion;
 use metalsim_actors::seed::Seed;
+use metalsim_actors::shell::ClusterRef;
 use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::pki::{Authority, Peer, PeerError, PkiError, PrivateKey, TokenIssuer, verify_bearer};
+use super::pki::{Authority, Peer, PeerError, PkiError, PrivateKey, SignedToken, TokenIssuer, verify_bearer};
 use crate::clock;
 
 /// Issuer of service-account tokens: what kubeadm gives to `--service-account-issuer`.
@@ -74,15 +77,31 @@ impl Identity {
         self.authority.authenticate(chain, clock::wall())
     }
 
-    /// Whose token this is.
+    /// Whose token this is. `known`: a token whose signature was found to hold before; the same again is not looked at, another takes its
+    /// place.
     ///
     /// # Errors
     /// 401: nobody's, or it does not hold any more.
-    pub fn token_user(&self, store: &Store, token: &str) -> Result<UserInfo, Status> {
-        match self.verify(store, token, &[]) {
-            Ok(Some(verified)) => Ok(verified.user),
-            Ok(None) | Err(_) => Err(unauthorized()),
-        }
+    pub fn token_user(
+        &self,
+        cluster: &ClusterRef,
+        token: &str,
+        known: &RefCell<Option<Rc<SignedToken>>>,
+    ) -> Result<UserInfo, Status> {
+        let same = known.borrow().clone().filter(|known| known.is(token));
+        let signed = match same {
+            Some(signed) => Some(signed),
+            None => self.tokens.open(token).map_err(|_| unauthorized())?.map(Rc::new),
+        };
+        let Some(signed) = signed else {
+            return match cluster.read(|cluster| self.verify(&cluster.store, token, &[])) {
+                Ok(Some(verified)) => Ok(verified.user),
+                Ok(None) | Err(_) => Err(unauthorized()),
+            };
+        };
+        let verified = cluster.read(|cluster| self.tokens.check(&cluster.store, &signed, &[], clock::wall()));
+        known.replace(Some(signed));
+        verified.map(|verified| verified.user).map_err(|_| unauthorized())
     }
 
     /// Checks a token for these audiences; none: the API server.

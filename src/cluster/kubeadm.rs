@@ -9,7 +9,7 @@ use metalsim_actors::kube::cluster::Cluster;
 use metalsim_actors::kube::controller::later;
 use metalsim_actors::kube::etcd::EtcdError;
 use metalsim_actors::kube::kubeadm::bootstrap_token;
-use metalsim_actors::kube::node::{Hardware, NodeSpec, Role};
+use metalsim_actors::kube::node::{Hardware, NodeSpec, Role, Software};
 use metalsim_actors::kube::version::KubernetesVersion;
 use metalsim_actors::node::bmc::Secret;
 use metalsim_actors::node::os::description::SystemDescription;
@@ -109,7 +109,14 @@ impl Manager {
             // It lost power when all was done but the last word.
             return Ok(membership);
         }
-        let sockets = Self::listen(&endpoint)
+        // A call that adds nodes to a registered cluster waits.
+        let registration = self.registration_at(&key);
+        let _busy = match &registration {
+            Some(registration) => Some(registration.busy().await),
+            None => None,
+        };
+        let opening = self
+            .opening(&endpoint)
             .await
             .map_err(|error| fatal(error.to_string()))?;
         let version = spec
@@ -134,11 +141,11 @@ impl Manager {
             return Err(fatal(status.message));
         }
         cluster.seat(id, &spec);
-        cluster
-            .open(&self.host, &sockets)
+        self.open(&cluster, &opening)
             .map_err(|error| fatal(error.to_string()))?;
         self.machines.insert(id, key.as_str().into());
         if let Some(replaced) = self.clusters.insert(key.as_str().into(), cluster) {
+            replaced.closed().await;
             replaced.stop();
         }
         Ok(membership)
@@ -338,7 +345,7 @@ fn refuse_taken_name(state: &Cluster, spec: &NodeSpec) -> Result<(), BootstrapFa
 }
 
 /// Adds a member to etcd: a learner first, which is promoted once it has caught up (kubeadm: `phases/etcd`).
-fn join_etcd(state: &mut Cluster, spec: &NodeSpec) -> Result<(), BootstrapFailure> {
+pub(super) fn join_etcd(state: &mut Cluster, spec: &NodeSpec) -> Result<(), BootstrapFailure> {
     let Some(etcd) = state.etcd_mut() else {
         return Ok(());
     };
@@ -388,6 +395,9 @@ fn node_spec(
             memory_kib: profile.memory_mib.saturating_mul(1024),
             disk_kib: largest_disk / 1024,
         },
+        software: Software::default(),
+        addresses: Vec::new(),
+        pod_network: None,
         role,
         provider_id: registration.provider_id.as_deref().unwrap_or_default().to_owned(),
         labels: registration

@@ -1,6 +1,6 @@
 //! All clusters of the process: found by their endpoints, formed and joined by machines, gone with the last of them.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -11,10 +11,12 @@ use metalsim_actors::node::os::intent::{Endpoint, Intent};
 use metalsim_actors::node::os::membership::{BootstrapFailure, Machine, Membership};
 use metalsim_actors::ports::{Clusters, LocalFuture};
 
+use super::endpoints::{Endpoints, Opening, bind};
 use super::image_version::ImageVersion;
+use super::keys::KeySource;
+use super::names::ClusterName;
+use super::registered::Registration;
 use super::simulated::{Host, SimulatedCluster};
-use crate::frontend::server;
-use crate::observer::Protocol;
 
 /// What all machines that become nodes have in common.
 #[derive(Clone, Debug)]
@@ -32,6 +34,14 @@ pub struct Manager {
     pub(super) clusters: DashMap<Box<str>, Arc<SimulatedCluster>>,
     /// The cluster of each machine that is, or is about to become, a node.
     pub(super) machines: DashMap<NodeId, Box<str>>,
+    /// Endpoints for clusters that are registered by a call.
+    pub(super) endpoints: Endpoints,
+    /// Those clusters.
+    pub(super) registered: DashMap<ClusterName, Arc<Registration>>,
+    /// Their names by their endpoints.
+    pub(super) registered_at: DashMap<Box<str>, ClusterName>,
+    /// Where their keys are looked for.
+    pub(super) keys: Option<Arc<dyn KeySource>>,
 }
 
 /// The clusters as nodes see them.
@@ -57,12 +67,21 @@ pub enum ListenError {
 impl Manager {
     /// No clusters yet.
     #[must_use]
-    pub fn new(host: Host, defaults: NodeDefaults) -> Arc<Self> {
+    pub fn new(
+        host: Host,
+        defaults: NodeDefaults,
+        endpoints: Endpoints,
+        keys: Option<Arc<dyn KeySource>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             host,
             defaults,
             clusters: DashMap::new(),
             machines: DashMap::new(),
+            endpoints,
+            registered: DashMap::new(),
+            registered_at: DashMap::new(),
+            keys,
         })
     }
 
@@ -90,11 +109,33 @@ impl Manager {
         all
     }
 
-    /// Opens the sockets of an endpoint: those of its first address that is ours.
+    /// How to serve at an endpoint: at its place among those that are leased, at that of a registered cluster which is replaced,
+    /// or at the endpoint's first address that is ours.
     ///
     /// # Errors
     /// See [`ListenError`].
-    pub(super) async fn listen(endpoint: &Endpoint) -> Result<Vec<TcpListener>, ListenError> {
+    pub(super) async fn opening(&self, endpoint: &Endpoint) -> Result<Opening, ListenError> {
+        let refused = |error: String| {
+            let text = format!("nothing can be served at the control-plane endpoint {endpoint}: {error}");
+            ListenError::Bind(text.into())
+        };
+        let old = self.find(&endpoint.to_string());
+        let old = old.filter(|old| old.founding().registered.is_some());
+        let replaces = old.is_some();
+        if let Some(old) = old {
+            let sockets = old.sockets().map_err(|error| refused(error.to_string()))?;
+            if !sockets.is_empty() {
+                return Ok(Opening::Sockets(sockets));
+            }
+        }
+        match self.endpoints.opening(endpoint) {
+            Ok(Some(Opening::Name(name))) if !replaces && self.endpoints.names().has(&name) => {
+                return Err(refused(format!("the name {name} is taken")));
+            }
+            Ok(Some(opening)) => return Ok(opening),
+            Ok(None) => {}
+            Err(error) => return Err(refused(error.to_string())),
+        }
         let resolved: Vec<SocketAddr> = tokio::net::lookup_host((&*endpoint.host, endpoint.port))
             .await
             .map_err(|source| ListenError::Resolve {
@@ -102,24 +143,30 @@ impl Manager {
                 source,
             })?
             .collect();
-        let mut refused = String::new();
+        let mut why = String::new();
         for address in resolved {
-            match server::bind(Protocol::Kube, &[address]) {
-                Ok(sockets) => return Ok(sockets),
-                Err(errors) => {
-                    for error in errors {
-                        refused = error.to_string();
-                    }
-                }
+            match bind(address) {
+                Ok(socket) => return Ok(Opening::Sockets(vec![socket])),
+                Err(error) => why = error.to_string(),
             }
         }
-        Err(ListenError::Bind(
-            format!("nothing can be served at the control-plane endpoint {endpoint}: {refused}").into(),
-        ))
+        Err(refused(why))
+    }
+
+    /// Serves a cluster's API.
+    ///
+    /// # Errors
+    /// If a socket cannot be taken over.
+    pub(super) fn open(&self, cluster: &SimulatedCluster, opening: &Opening) -> std::io::Result<()> {
+        match opening {
+            Opening::Sockets(sockets) => cluster.open(&self.host, sockets),
+            Opening::Name(name) => cluster.open_named(&self.host, self.endpoints.names(), name),
+        }
     }
 
     /// Ends a cluster, whatever is still in it.
     pub fn remove(&self, endpoint: &str) {
+        self.forget(endpoint);
         if let Some((_, cluster)) = self.clusters.remove(endpoint) {
             tracing::info!(cluster = cluster.cluster().name(), endpoint, "a cluster is gone");
             cluster.stop();
@@ -141,10 +188,8 @@ impl Manager {
     /// Serves the API again, once a control plane is back.
     async fn reopen(self: Arc<Self>, cluster: Arc<SimulatedCluster>) {
         let endpoint = cluster.founding().endpoint.clone();
-        let opened = match Self::listen(&endpoint).await {
-            Ok(sockets) => cluster
-                .open(&self.host, &sockets)
-                .map_err(|error| error.to_string()),
+        let opened = match self.opening(&endpoint).await {
+            Ok(opening) => self.open(&cluster, &opening).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = opened {

@@ -103,7 +103,7 @@ async fn serve(options: &ServeOptions) -> anyhow::Result<()> {
         .collect::<Result<Vec<_>, _>>()?;
     cluster.open(&host, &sockets)?;
     let kubeconfig = cluster.kubeconfig(&address.to_string())?;
-    write_private(&options.kubeconfig, &kubeconfig.to_yaml())?;
+    write_private(&options.kubeconfig, kubeconfig.to_yaml())?;
     tracing::info!(cluster = options.name, %address, nodes = options.nodes, "ready");
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -1,6 +1,6 @@
 //! One simulated cluster with what stands around it: its API server's listeners, its control-plane instances, the ports of its pods.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -22,12 +22,14 @@ use metalsim_actors::shell::{ClusterRef, ClusterServices};
 use tokio::io::DuplexStream;
 
 use super::api_server::{ApiServer, NoPorts, PodPorts};
+use super::endpoints::bind;
 use super::etcd::Member;
 use super::founding::Founding;
 use super::identity::Identity;
 use super::pki::{Authority, Issued, Kubeconfig, PkiError, ServerNames};
 use crate::clock;
 use crate::frontend::kube::listener::{Listener, Workers};
+use crate::frontend::kube::names::{NameEntry, Names};
 
 /// How long certificates are valid (kubeadm: `constants.CertificateValidityPeriod`, a year).
 const CERTIFICATE: chrono::Duration = chrono::Duration::days(365);
@@ -79,6 +81,7 @@ impl From<Status> for StartError {
 #[derive(Clone, Debug)]
 struct Instance {
     node: Box<str>,
+    address: Ipv4Addr,
     control_plane: bool,
     running: bool,
 }
@@ -89,7 +92,28 @@ pub struct SimulatedCluster {
     founding: Founding,
     tls: Arc<rustls::ServerConfig>,
     instances: Mutex<BTreeMap<NodeId, Instance>>,
-    listeners: Mutex<Vec<Listener>>,
+    doors: Mutex<Vec<Door>>,
+}
+
+/// A way to the API server.
+enum Door {
+    /// A socket of its own.
+    Own(Listener),
+    /// A name on a shared port, and a socket inside of the machine for what comes through a pod's port.
+    Named {
+        /// The name.
+        _entry: NameEntry,
+        /// The socket.
+        inside: Listener,
+    },
+}
+
+impl Door {
+    fn listener(&self) -> &Listener {
+        match self {
+            Self::Own(listener) | Self::Named { inside: listener, .. } => listener,
+        }
+    }
 }
 
 impl SimulatedCluster {
@@ -111,6 +135,8 @@ impl SimulatedCluster {
         let mut store = Store::new(settings, Arc::clone(&host.interner));
         bootstrap::create(&mut store, now)?;
         kubeadm::init(&mut store, &founding.facts(&endpoint, &version, &ca), now)?;
+        // Nobody has seen how it came to be.
+        store.compact(store.version());
         let behaviour = Behaviour {
             pod_network: founding.pod_network().unwrap_or(host.behaviour.pod_network),
             ..host.behaviour.clone()
@@ -146,7 +172,7 @@ impl SimulatedCluster {
             founding,
             tls,
             instances: Mutex::default(),
-            listeners: Mutex::default(),
+            doors: Mutex::default(),
         }))
     }
 
@@ -191,27 +217,67 @@ impl SimulatedCluster {
     pub fn open(&self, host: &Host, sockets: &[TcpListener]) -> std::io::Result<()> {
         let opened = sockets
             .iter()
-            .map(|socket| host.workers.open(socket, &self.server, &self.tls))
+            .map(|socket| host.workers.open(socket, &self.server, &self.tls).map(Door::Own))
             .collect::<Result<Vec<_>, _>>()?;
-        lock(&self.listeners).extend(opened);
+        lock(&self.doors).extend(opened);
+        Ok(())
+    }
+
+    /// Serves the API under a name on a shared port until [`Self::close`].
+    ///
+    /// # Errors
+    /// If there is no socket for what comes through a pod's port.
+    pub fn open_named(&self, host: &Host, names: &Arc<Names>, name: &str) -> std::io::Result<()> {
+        let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        let socket = bind(address).map_err(|error| error.source)?;
+        let inside = host.workers.open(&socket, &self.server, &self.tls)?;
+        let entry = names.open(name, &self.server, &self.tls);
+        lock(&self.doors).push(Door::Named {
+            _entry: entry,
+            inside,
+        });
         Ok(())
     }
 
     /// Whether the API is served.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !lock(&self.listeners).is_empty()
+        !lock(&self.doors).is_empty()
     }
 
-    /// Where the API is served.
+    /// Where the API is served; inside of the machine if it shares a port.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
-        lock(&self.listeners).first().map(Listener::address)
+        lock(&self.doors).first().map(|door| door.listener().address())
+    }
+
+    /// Its own sockets, for a cluster that takes its place.
+    ///
+    /// # Errors
+    /// Out of file handles.
+    pub fn sockets(&self) -> std::io::Result<Vec<TcpListener>> {
+        lock(&self.doors)
+            .iter()
+            .filter_map(|door| match door {
+                Door::Own(listener) => Some(listener.socket()),
+                Door::Named { .. } => None,
+            })
+            .collect()
     }
 
     /// Connections are refused from now on.
     pub fn close(&self) {
-        lock(&self.listeners).clear();
+        lock(&self.doors).clear();
+    }
+
+    /// Closes it. When this is done, nobody listens any more.
+    pub async fn closed(&self) {
+        let doors = std::mem::take(&mut *lock(&self.doors));
+        for door in doors {
+            match door {
+                Door::Own(listener) | Door::Named { inside: listener, .. } => listener.closed().await,
+            }
+        }
     }
 
     /// Ends the cluster for good.
@@ -226,6 +292,7 @@ impl SimulatedCluster {
             machine,
             Instance {
                 node: spec.name.as_str().into(),
+                address: spec.internal_ip,
                 control_plane: spec.role == Role::ControlPlane,
                 running: false,
             },
@@ -252,7 +319,32 @@ impl SimulatedCluster {
                 }
             }
         });
+        if control_plane {
+            self.tell_endpoints();
+        }
         control_plane
+    }
+
+    /// Writes where the API servers are, as they do themselves: the Endpoints `default/kubernetes`.
+    fn tell_endpoints(&self) {
+        let addresses: BTreeSet<IpAddr> = lock(&self.instances)
+            .values()
+            .filter(|instance| instance.control_plane && instance.running)
+            .map(|instance| instance.address.into())
+            .collect();
+        // Without any there is nobody to write.
+        if addresses.is_empty() {
+            return;
+        }
+        let port = self.founding.endpoint.port;
+        self.cluster().post(move |cluster, now| {
+            if let Err(status) = bootstrap::api_server_endpoints(&mut cluster.store, &addresses, port, now) {
+                tracing::debug!(
+                    message = status.message,
+                    "the API servers' endpoints were refused"
+                );
+            }
+        });
     }
 
     /// The machine has stopped. Tells whether any control plane still runs.
@@ -267,6 +359,7 @@ impl SimulatedCluster {
                 }
             });
         }
+        self.tell_endpoints();
         self.has_control_plane()
     }
 
@@ -292,6 +385,14 @@ impl SimulatedCluster {
         lock(&self.instances)
             .values()
             .any(|instance| instance.control_plane && instance.running)
+    }
+
+    /// Whether a machine with a part of the control plane is part of the cluster, running or not.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        lock(&self.instances)
+            .values()
+            .any(|instance| instance.control_plane)
     }
 
     /// Machines of the control plane that run, and all machines.

@@ -20,7 +20,7 @@ const MOST_PROBLEMS: usize = 200;
 const SECRETS: [&str; 2] = ["password", "token"];
 
 /// A tree being decoded.
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     tree: Tree,
     defaults: Value,
     /// Path of the tree's root in the settings.
@@ -41,7 +41,7 @@ struct Attempts {
 
 impl Decoder {
     /// A decoder of `tree`, which replaces values that are wrong by those in `defaults`.
-    pub(super) fn new(tree: Tree, defaults: Value, prefix: KeyPath) -> Self {
+    pub(crate) fn new(tree: Tree, defaults: Value, prefix: KeyPath) -> Self {
         Self {
             tree,
             defaults,
@@ -54,14 +54,14 @@ impl Decoder {
     }
 
     /// The decoded value, with what was wrong replaced by defaults; none if nothing can stand in for it.
-    pub(super) fn decode<T: DeserializeOwned>(&mut self) -> Option<T> {
+    pub(crate) fn decode<T: DeserializeOwned>(&mut self) -> Option<T> {
         self.check_tables(&KeyPath::default());
         while self.problems.len() < MOST_PROBLEMS {
             let error = match serde_path_to_error::deserialize::<_, T>(&self.tree.root) {
                 Ok(value) => return Some(value),
                 Err(error) => error,
             };
-            let mut path = key_path(error.path());
+            let mut path = key_path(error.path(), &self.tree.root);
             let message = error.into_inner().to_string();
             if let Some(field) = quoted_after(&message, "missing field ") {
                 self.blame(&path.key(field), "is required");
@@ -74,8 +74,7 @@ impl Decoder {
                 if path.last_key() != Some(field) {
                     path = path.key(field);
                 }
-                let known = message.split_once(", ").map_or("", |(_, known)| known);
-                self.blame(&path, &format!("unknown key, {}", known.replace('`', "")));
+                self.blame(&path, &unknown("key", field, &message));
                 self.remove(&path);
                 continue;
             }
@@ -88,7 +87,11 @@ impl Decoder {
                 .texts
                 .remove(&original)
                 .map_or(message, |attempts| attempts.complaint);
-            self.blame(&path, &readable(&path, &message));
+            let reason = match quoted_after(&message, "unknown variant ") {
+                Some(word) => unknown("word", word, &message),
+                None => readable(&path, &message),
+            };
+            self.blame(&path, &reason);
             if !self.repair(&path) {
                 return None;
             }
@@ -97,19 +100,19 @@ impl Decoder {
     }
 
     /// The problems found so far.
-    pub(super) fn into_problems(self) -> Vec<Problem> {
+    pub(crate) fn into_problems(self) -> Vec<Problem> {
         self.problems
     }
 
     /// Notes that the value at `path` (in the tree as it is now) is wrong, unless that is known already.
-    pub(super) fn blame(&mut self, path: &KeyPath, reason: &str) {
+    pub(crate) fn blame(&mut self, path: &KeyPath, reason: &str) {
         if self.blamed.insert(self.original(path)) {
             self.complain(path, reason);
         }
     }
 
     /// Notes one of possibly many things that are wrong with the value at `path`.
-    pub(super) fn complain(&mut self, path: &KeyPath, reason: &str) {
+    pub(crate) fn complain(&mut self, path: &KeyPath, reason: &str) {
         let path = self.original(path);
         self.blamed.insert(path.clone());
         self.problems.push(Problem {
@@ -124,7 +127,7 @@ impl Decoder {
     }
 
     /// Takes over problems found elsewhere.
-    pub(super) fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+    pub(crate) fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
         self.problems.extend(problems);
     }
 
@@ -290,13 +293,64 @@ fn default_at<'a>(defaults: &'a Value, path: &KeyPath) -> Option<&'a Value> {
     })
 }
 
-fn key_path(path: &serde_path_to_error::Path) -> KeyPath {
-    let segments = path.iter().map_while(|step| match step {
-        Step::Seq { index } => Some(Segment::Index(*index)),
-        Step::Map { key } => Some(Segment::Key(key.clone())),
-        Step::Enum { .. } | Step::Unknown => None,
-    });
-    KeyPath(segments.collect())
+/// The path in the tree. A choice between several forms is a step of its own if it is a table with the form's name.
+fn key_path(path: &serde_path_to_error::Path, root: &Value) -> KeyPath {
+    let mut value = Some(root);
+    let mut segments = Vec::new();
+    for step in path.iter() {
+        let segment = match step {
+            Step::Seq { index } => Segment::Index(*index),
+            Step::Map { key } => Segment::Key(key.clone()),
+            Step::Enum { variant } => match value.and_then(|value| value.get(variant)) {
+                Some(_) => Segment::Key(variant.clone()),
+                None => continue,
+            },
+            Step::Unknown => break,
+        };
+        value = value.and_then(|value| match &segment {
+            Segment::Key(key) => value.get(key),
+            Segment::Index(index) => value.get(index),
+        });
+        segments.push(segment);
+    }
+    KeyPath(segments)
+}
+
+/// What to say of a word that is none of those that serde's message lists.
+fn unknown(what: &str, found: &str, message: &str) -> String {
+    /// More words than this are no help.
+    const MOST_LISTED: usize = 20;
+    let expected = message.split_once(", ").map_or("", |(_, expected)| expected);
+    let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+    let found = if what == "key" {
+        String::new()
+    } else {
+        format!(" {found}")
+    };
+    let near = nearest(
+        message.split('`').nth(1).unwrap_or_default(),
+        known.iter().copied(),
+    );
+    let list = if known.len() > MOST_LISTED && near.is_some() {
+        String::new()
+    } else {
+        format!(", {}", expected.replace('`', ""))
+    };
+    match near {
+        Some(near) => format!("unknown {what}{found}{list}; did you mean {near}?"),
+        None => format!("unknown {what}{found}{list}"),
+    }
+}
+
+/// The one of `known` that is most like `word`, if any is like it at all.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const LEAST_LIKENESS: f64 = 0.7;
+    known
+        .into_iter()
+        .map(|known| (strsim::normalized_damerau_levenshtein(word, known), known))
+        .filter(|(likeness, _)| *likeness >= LEAST_LIKENESS)
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, known)| known)
 }
 
 /// The name in backquotes after `start`.

@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use metalsim_actors::fault::{Fleet, NodeIndex};
 use metalsim_actors::ids::{MacAddress, NodeId};
 use metalsim_actors::node::profile::{HardwareProfile, NicProfile};
 
@@ -36,6 +37,21 @@ pub struct NodeSpec {
     pub power_on: bool,
     /// Where its network's DHCP server sends it for its boot script; no slash at the end.
     pub http_root: Option<Arc<str>>,
+}
+
+/// The nodes as the selectors of faults look at them.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeList<'a>(pub &'a [NodeSpec]);
+
+impl Fleet for NodeList<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn member(&self, index: NodeIndex) -> Option<(&str, &Labels)> {
+        let node = self.0.get(usize::try_from(index.0).ok()?)?;
+        Some((&node.name, &node.labels))
+    }
 }
 
 /// One entry of the fleet, checked.

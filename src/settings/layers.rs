@@ -25,15 +25,26 @@ const NOT_SETTINGS: [&str; 2] = ["METALSIM_CONFIG", "METALSIM_BIN"];
 pub struct Sources {
     /// Files in YAML, TOML or JSON, told apart by their ending.
     pub files: Vec<PathBuf>,
+    /// What a scenario changes: laid over the files, below the environment.
+    pub scenario: Option<Overlay>,
     /// Environment variables with their full names; those without the prefix are ignored.
     pub environment: Vec<(String, String)>,
     /// Keys with dots and their values, as `--set` takes them.
     pub flags: Vec<(String, String)>,
 }
 
+/// Settings that another document holds, such as a scenario.
+#[derive(Clone, Debug)]
+pub struct Overlay {
+    /// The document.
+    pub file: PathBuf,
+    /// The settings in it.
+    pub values: Value,
+}
+
 /// One step of a path through the tree.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Segment {
+pub(crate) enum Segment {
     /// Member of a table.
     Key(String),
     /// Element of a list.
@@ -42,21 +53,21 @@ pub(super) enum Segment {
 
 /// Path of a value in the tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct KeyPath(pub(super) Vec<Segment>);
+pub(crate) struct KeyPath(pub(crate) Vec<Segment>);
 
 impl KeyPath {
     /// The path made of these keys.
-    pub(super) fn of(keys: &[&str]) -> Self {
+    pub(crate) fn of(keys: &[&str]) -> Self {
         Self(keys.iter().map(|key| Segment::Key((*key).to_owned())).collect())
     }
 
     /// The path of member `key` of this table.
-    pub(super) fn key(&self, key: &str) -> Self {
+    pub(crate) fn key(&self, key: &str) -> Self {
         self.with(Segment::Key(key.to_owned()))
     }
 
     /// The path of element `index` of this list.
-    pub(super) fn index(&self, index: usize) -> Self {
+    pub(crate) fn index(&self, index: usize) -> Self {
         self.with(Segment::Index(index))
     }
 
@@ -96,7 +107,7 @@ impl fmt::Display for KeyPath {
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// A file.
     File(Arc<Path>),
     /// The environment variable of this name.
@@ -127,15 +138,15 @@ impl fmt::Display for Origin {
 
 /// Values, and where they came from. What no layer named is a default.
 #[derive(Clone, Debug)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     /// The merged values.
-    pub(super) root: Value,
+    pub(crate) root: Value,
     origins: BTreeMap<KeyPath, Origin>,
 }
 
 impl Tree {
     /// The lowest layer.
-    pub(super) fn new(defaults: Value) -> Self {
+    pub(crate) fn new(defaults: Value) -> Self {
         Self {
             root: defaults,
             origins: BTreeMap::new(),
@@ -149,6 +160,9 @@ impl Tree {
                 Ok(value) => self.merge(value, &Origin::File(Arc::from(file.as_path()))),
                 Err(problem) => problems.push(problem),
             }
+        }
+        if let Some(Overlay { file, values }) = &sources.scenario {
+            self.merge(values.clone(), &Origin::File(Arc::from(file.as_path())));
         }
         // Sorted, so that a table and a member of it apply in the same order whatever the process was given.
         let mut environment: Vec<_> = sources.environment.iter().collect();
@@ -175,7 +189,7 @@ impl Tree {
     }
 
     /// Lays one layer over the tree: tables are merged, everything else is replaced.
-    pub(super) fn merge(&mut self, layer: Value, origin: &Origin) {
+    pub(crate) fn merge(&mut self, layer: Value, origin: &Origin) {
         let mut path = KeyPath::default();
         merge_value(&mut self.root, layer, &mut path, origin, &mut self.origins);
     }

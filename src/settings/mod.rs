@@ -4,6 +4,7 @@
 //! unknown keys are refused, and validated into [`Settings`]. Every problem found on the way is reported, not
 //! only the first. `config/default.yaml` describes each key.
 
+mod clusters;
 mod decode;
 mod fleet;
 mod layers;
@@ -14,29 +15,25 @@ mod raw;
 mod validate;
 mod values;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use metalsim_actors::kube::controller::Behaviour;
-use metalsim_actors::kube::version::KubernetesVersion;
 use metalsim_actors::timing::Timing;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cluster::image_version::ImageVersion;
-
-use self::decode::Decoder;
-use self::layers::{KeyPath, Tree};
-use self::raw::Raw;
-
-pub use self::fleet::{Labels, NodeSpec};
-pub use self::layers::{ENVIRONMENT_PREFIX, Sources};
+pub use self::clusters::Clusters;
+pub(crate) use self::decode::{Decoder, nearest};
+pub use self::fleet::{Labels, NodeList, NodeSpec};
+pub use self::layers::{ENVIRONMENT_PREFIX, Overlay, Sources};
+pub(crate) use self::layers::{KeyPath, Origin, Tree};
 pub use self::problem::{Invalid, Problem};
 pub use self::profiles::DEFAULT_PROFILE;
-pub use self::values::{HttpUrl, Secret};
+pub(crate) use self::raw::{Raw, RawFleet};
+pub use self::values::{HttpUrl, Secret, Size};
 
 /// Validated settings.
 #[derive(Clone, Debug)]
@@ -196,21 +193,6 @@ pub struct Images {
     pub listen: Vec<SocketAddr>,
 }
 
-/// Clusters that appear on nodes.
-#[derive(Clone, Debug)]
-pub struct Clusters {
-    /// Where the API servers of registered clusters listen.
-    pub advertise_host: IpAddr,
-    /// Their ports.
-    pub ports: RangeInclusive<u16>,
-    /// The version of Kubernetes of clusters for which nobody names one.
-    pub kubernetes_version: KubernetesVersion,
-    /// How the version is read from an image's name.
-    pub image_version: ImageVersion,
-    /// How clusters behave.
-    pub behaviour: Behaviour,
-}
-
 /// Control API.
 #[derive(Clone, Debug)]
 pub struct Control {
@@ -244,7 +226,7 @@ pub struct Log {
 }
 
 /// Form of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// For people.

@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use metalsim_actors::kube::controller::Behaviour;
 use metalsim_actors::timing::Timing;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cluster::image_version::ImageVersion;
+use crate::values::image_version::ImageVersion;
 
 use super::values::{
     AgentTlsValue, HttpUrl, LabelValue, LatencyValue, Listen, ListenList, NamePattern, PowerValue, Secret,
     Size, Span, TlsValue,
 };
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Raw {
+pub(crate) struct Raw {
     pub(super) seed: u64,
     pub(super) speed: f64,
     pub(super) fleet: Vec<RawFleet>,
@@ -68,9 +69,9 @@ impl Default for Raw {
 }
 
 /// Part of the fleet. Fields are optional so that a contradiction can be told from a default.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawFleet {
+pub(crate) struct RawFleet {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<NamePattern>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +89,7 @@ pub(super) struct RawFleet {
     pub(super) labels: BTreeMap<Box<str>, LabelValue>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawRedfish {
     pub(super) listen: ListenList,
@@ -119,7 +120,7 @@ impl Default for RawRedfish {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum RawAddressing {
     Path,
@@ -128,7 +129,7 @@ pub(super) enum RawAddressing {
     Host,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawAgent {
     pub(super) listen: Listen,
@@ -155,7 +156,7 @@ impl Default for RawAgent {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawIronic {
     pub(super) api_url: Option<HttpUrl>,
@@ -180,7 +181,7 @@ impl Default for RawIronic {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawBoot {
     pub(super) fetch: bool,
@@ -206,17 +207,24 @@ impl Default for RawBoot {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawImages {
     pub(super) listen: ListenList,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawClusters {
+    pub(super) addressing: RawClusterAddressing,
     pub(super) advertise_host: Box<str>,
+    pub(super) listen: Option<Box<str>>,
     pub(super) ports: Box<str>,
+    pub(super) addresses: Box<str>,
+    pub(super) domain: Option<Box<str>>,
+    pub(super) port: u16,
+    pub(super) management_kubeconfig: Option<Box<str>>,
+    pub(super) reconcile: bool,
     pub(super) kubernetes_version: Box<str>,
     pub(super) image_version: Box<str>,
     pub(super) node_ready: LatencyValue,
@@ -237,8 +245,16 @@ impl Default for RawClusters {
             ..
         } = Behaviour::default();
         Self {
+            addressing: RawClusterAddressing::Port,
             advertise_host: "127.0.0.1".into(),
+            listen: None,
             ports: "20000-29999".into(),
+            addresses: "127.20.0.0/16".into(),
+            domain: None,
+            // kubernetes: `cmd/kubeadm/app/apis/kubeadm/v1beta4/defaults.go`, DefaultAPIBindPort.
+            port: 6443,
+            management_kubeconfig: None,
+            reconcile: false,
             kubernetes_version: "v1.34.2".into(),
             image_version: ImageVersion::DEFAULT.into(),
             node_ready: LatencyValue(node_ready),
@@ -250,7 +266,15 @@ impl Default for RawClusters {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawClusterAddressing {
+    Port,
+    Address,
+    Name,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawControl {
     pub(super) listen: ListenList,
@@ -266,7 +290,7 @@ impl Default for RawControl {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawTiming {
     pub(super) power_on: LatencyValue,
@@ -335,7 +359,7 @@ impl From<RawTiming> for Timing {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawState {
     pub(super) store: RawStore,
@@ -351,14 +375,14 @@ impl Default for RawState {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum RawStore {
     None,
     Embedded,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawLog {
     pub(super) level: Box<str>,
@@ -374,7 +398,7 @@ impl Default for RawLog {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawRuntime {
     pub(super) arbiters: Option<NonZeroUsize>,

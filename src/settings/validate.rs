@@ -1,17 +1,14 @@
 //! From the raw form to [`Settings`]: what single values cannot say.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metalsim_actors::kube::controller::Behaviour;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
-use crate::cluster::image_version::ImageVersion;
 
 use super::decode::Decoder;
 use super::fleet::{self, Labels, MOST_NODES, Members, NodeSpec, Part};
@@ -19,12 +16,12 @@ use super::layers::KeyPath;
 use super::node_list;
 use super::profiles::{self, DEFAULT_PROFILE, file_reason};
 use super::raw::{
-    Raw, RawAddressing, RawAgent, RawBoot, RawClusters, RawControl, RawFleet, RawIronic, RawRedfish, RawStore,
+    Raw, RawAddressing, RawAgent, RawBoot, RawControl, RawFleet, RawIronic, RawRedfish, RawStore,
 };
 use super::values::{AgentTlsValue, ListenList, TlsValue};
 use super::{
-    Addressing, Agent, AgentTls, Auth, Boot, Clusters, Control, HttpUrl, Images, Ironic, Log, Redfish,
-    Runtime, Secret, Settings, State, Store, TlsFiles, processors,
+    Addressing, Agent, AgentTls, Auth, Boot, Control, HttpUrl, Images, Ironic, Log, Redfish, Runtime, Secret,
+    Settings, State, Store, TlsFiles, processors,
 };
 
 /// Redfish allows sessions to time out after half a minute to a day (SessionService schema, `SessionTimeout`).
@@ -69,13 +66,16 @@ pub(super) fn validate(raw: Raw, decoder: &mut Decoder) -> Settings {
     let images = Images {
         listen: addresses(&raw.images.listen),
     };
-    let clusters = clusters(&raw.clusters, decoder);
+    let clusters = super::clusters::validate(&raw.clusters, decoder);
     let control = control(raw.control, decoder);
     let mut taken = Vec::new();
     claim(&mut taken, "redfish.listen", &redfish.listen, decoder);
     claim(&mut taken, "agent.listen", &[agent.listen], decoder);
     claim(&mut taken, "images.listen", &images.listen, decoder);
     claim(&mut taken, "control.listen", &control.listen, decoder);
+    if let Some(shared) = clusters.shared() {
+        claim(&mut taken, "clusters.port", &[shared], decoder);
+    }
     let profiles = profiles::decode_all(&raw.profiles, decoder);
     // A profile that is wrong was complained about; naming it is no second mistake.
     let profile = |name: Option<&str>| {
@@ -416,60 +416,6 @@ fn boot(raw: RawBoot, decoder: &mut Decoder) -> Boot {
         request_timeout: raw.request_timeout.0,
         max_read: raw.max_read.0,
         max_skipped: raw.max_skipped.0,
-    }
-}
-
-fn clusters(raw: &RawClusters, decoder: &mut Decoder) -> Clusters {
-    let section = KeyPath::of(&["clusters"]);
-    let version = match raw.kubernetes_version.parse() {
-        Ok(version) => Some(version),
-        Err(error) => {
-            let error: metalsim_actors::kube::version::NoVersion = error;
-            decoder.blame(&section.key("kubernetes_version"), &error.to_string());
-            None
-        }
-    };
-    let image_version = match ImageVersion::new(&raw.image_version) {
-        Ok(pattern) => pattern,
-        Err(error) => {
-            decoder.blame(&section.key("image_version"), &format!("is no pattern: {error}"));
-            ImageVersion::default()
-        }
-    };
-    let host = raw.advertise_host.parse::<IpAddr>();
-    if host.is_err() {
-        decoder.blame(&section.key("advertise_host"), "is no IP address");
-    }
-    let ports = raw
-        .ports
-        .split_once('-')
-        .and_then(|(first, last)| {
-            Some((
-                first.trim().parse::<u16>().ok()?,
-                last.trim().parse::<u16>().ok()?,
-            ))
-        })
-        .filter(|(first, last)| *first > 0 && first <= last);
-    if ports.is_none() {
-        decoder.blame(
-            &section.key("ports"),
-            "is no range of ports: write it like 20000-29999",
-        );
-    }
-    let (first, last) = ports.unwrap_or((1, 1));
-    Clusters {
-        advertise_host: host.unwrap_or(Ipv4Addr::LOCALHOST.into()),
-        ports: first..=last,
-        kubernetes_version: version.unwrap_or_default(),
-        image_version,
-        behaviour: Behaviour {
-            node_ready: raw.node_ready.0,
-            pod_start: raw.pod_start.0,
-            pod_stop: raw.pod_stop.0,
-            pod_run: raw.pod_run.0,
-            node_monitor_grace: raw.node_monitor_grace.0,
-            ..Behaviour::default()
-        },
     }
 }
 

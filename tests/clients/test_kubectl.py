@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,10 +72,11 @@ def worker(kubectl: Kubectl, offset: int = 0) -> str:
 def test_version_and_cluster_info(kubectl: Kubectl) -> None:
     version = json.loads(kubectl("version", "-o", "json"))["serverVersion"]
     assert version["gitVersion"].startswith("v1.") and version["major"] == "1"
-    assert "is running at https://127.0.0.1:" in kubectl("cluster-info")
+    # Older ones print in colours wherever they print to.
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", kubectl("cluster-info"))
+    assert "is running at https://127.0.0.1:" in plain
     assert kubectl("get", "--raw", "/readyz") == "ok"
     assert "[+]ping ok" in kubectl("get", "--raw", "/livez?verbose")
-    assert "Kubernetes" in kubectl("cluster-info")
 
 
 def test_nodes_are_ready(kubectl: Kubectl) -> None:
@@ -89,17 +91,14 @@ def test_nodes_are_ready(kubectl: Kubectl) -> None:
 def test_columns_are_those_of_a_real_server(kubectl: Kubectl, namespace: str) -> None:
     kubectl.apply({**deployment("web"), "metadata": {"name": "web", "namespace": namespace}})
     kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=60s")
-    assert kubectl.columns("get", "nodes", "-o", "wide") == [
-        *("NAME", "STATUS", "ROLES", "AGE", "VERSION", "INTERNAL-IP", "EXTERNAL-IP"),
-        *("OS-IMAGE", "KERNEL-VERSION", "CONTAINER-RUNTIME"),
-    ] or kubectl("get", "nodes", "-o", "wide").splitlines()[0].split() == [
+    assert kubectl("get", "nodes", "-o", "wide").splitlines()[0].split() == [
         *("NAME", "STATUS", "ROLES", "AGE", "VERSION", "INTERNAL-IP", "EXTERNAL-IP"),
         *("OS-IMAGE", "KERNEL-VERSION", "CONTAINER-RUNTIME"),
     ]
     text = kubectl("get", "nodes,pods,deploy", "-A", "-o", "wide")
     heads = [line.split() for line in text.splitlines() if line.startswith("NAME")]
     assert [
-        "NAMESPACE", "NAME", "STATUS", "ROLES", "AGE", "VERSION", "INTERNAL-IP", "EXTERNAL-IP", "OS-IMAGE",
+        "NAME", "STATUS", "ROLES", "AGE", "VERSION", "INTERNAL-IP", "EXTERNAL-IP", "OS-IMAGE",
         "KERNEL-VERSION", "CONTAINER-RUNTIME",
     ] in heads, heads
     assert [
@@ -145,7 +144,9 @@ def test_apply_edit_replace_and_diff(kubectl: Kubectl, namespace: str) -> None:
     live["spec"]["replicas"] = 5
     assert "the object has been modified" in kubectl.fails("replace", "-f", "-", stdin=json.dumps(live))
     assert kubectl.json("get", "deployment", "web", "-n", namespace)["spec"]["replicas"] == 4
-    assert "invalid" in kubectl.fails("apply", "-f", "-", stdin=json.dumps({**wanted, "spec": {"replicas": 1}})).lower()
+    assert "invalid" in kubectl.fails(
+        "apply", "--validate=false", "-f", "-", stdin=json.dumps({**wanted, "spec": {"replicas": 1}})
+    ).lower()
 
 
 def test_server_side_apply_finds_conflicts(kubectl: Kubectl, namespace: str) -> None:
@@ -182,7 +183,7 @@ def test_the_three_patches(kubectl: Kubectl, namespace: str) -> None:
         "patch", "deployment", "web", "-n", namespace, "--type", "json", "-p",
         '[{"op":"test","path":"/spec/replicas","value":77}]',
     )  # fmt: skip
-    assert "test" in failed.lower()
+    assert "The request is invalid" in failed
     assert "(no change)" in patch("merge", {"spec": {"replicas": 2}})
 
 
@@ -229,7 +230,7 @@ def test_delete_with_each_cascade(kubectl: Kubectl, namespace: str) -> None:
     kubectl.apply(*({**deployment(name), "metadata": {"name": name, "namespace": namespace}} for name in "abc"))
     for name in "abc":
         kubectl("rollout", "status", f"deployment/{name}", *where, "--timeout=60s")
-    kubectl("delete", "deployment", "a", *where, "--cascade=foreground" if not is_debian(kubectl) else "--cascade=foreground")
+    kubectl("delete", "deployment", "a", *where, "--cascade=foreground")
     assert kubectl("get", "replicasets", "-l", "app=a", *where, "-o", "name") == ""
     kubectl("delete", "deployment", "b", *where, "--cascade=background")
     wait_until("background deletion", lambda: kubectl("get", "pods", "-l", "app=b", *where, "-o", "name") == "")
@@ -256,7 +257,9 @@ def test_logs(kubectl: Kubectl, namespace: str) -> None:
     kubectl("wait", "--for=condition=Ready", "pod/one", *where, "--timeout=60s")
     lines = kubectl("logs", "one", *where).splitlines()
     assert lines
-    assert kubectl("logs", "one", *where, "--tail=1").splitlines() == lines[-1:]
+    # Lines begin with their time; another one may have come.
+    (last,) = kubectl("logs", "one", *where, "--tail=1").splitlines()
+    assert last >= lines[-1]
     assert kubectl("logs", "one", *where, "--tail=1", "--timestamps").startswith("20")
     assert "not found" in kubectl.fails("logs", "two", *where)
 
@@ -420,7 +423,7 @@ def test_a_custom_resource_is_served_at_once(kubectl: Kubectl, namespace: str) -
     assert "spec.cronSpec" in said and "spec.replicas" in said
     kubectl("scale", f"crontabs.{group}/one", "--replicas=5", "-n", namespace)
     assert kubectl.json("get", f"crontabs.{group}", "one", "-n", namespace)["spec"]["replicas"] == 5
-    assert "cronSpec" in kubectl("explain", f"crontabs.{group}.spec" if is_debian(kubectl) else f"crontabs.spec", "--api-version", f"{group}/v1")
+    assert "cronSpec" in kubectl("explain", "crontabs.spec", "--api-version", f"{group}/v1")
     kubectl("delete", "crd", f"crontabs.{group}")
     assert "the server doesn't have a resource type" in kubectl.fails("get", f"crontabs.{group}", "-n", namespace)
 
@@ -452,7 +455,7 @@ def test_service_accounts_and_tokens(kubectl: Kubectl, namespace: str, cluster: 
     as_account = ("--token", token, "--kubeconfig", "/dev/null", "--server", cluster.url, "--insecure-skip-tls-verify")
     assert "kube-root-ca.crt" in kubectl("get", "configmaps", *where, *as_account)
     assert "forbidden" in kubectl.fails("get", "secrets", *where, *as_account).lower()
-    assert "Unauthorized" in kubectl.fails("get", "pods", *where, *as_account[2:], "--token", token[:-3] + "abc") or True
+    assert "Unauthorized" in kubectl.fails("get", "pods", *where, *as_account[2:], "--token", token[:-3] + "abc")
 
 
 def test_get_watch_prints_changes(kubectl: Kubectl, namespace: str) -> None:

@@ -1,5 +1,5 @@
 //! Dependencies point one way: `main -> app -> {cli, frontend, outbound, journal} -> actors`, and inside `actors`
-//! `shell -> {node, kube, ports} -> {wire, ids, time, seed, timing}`. Read from the sources' `use` lines and paths.
+//! `shell -> {node, kube, ports} -> fault -> {wire, ids, time, seed, timing, phase}`. Read from the sources' `use` lines and paths.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -279,12 +279,14 @@ fn the_simulation_touches_neither_sockets_nor_files_nor_the_framework() {
 #[test]
 fn state_machines_are_pure() {
     // Crates that compute and do nothing else.
-    const PURE: [&str; 21] = [
+    const PURE: [&str; 25] = [
         "base64",
+        "bytes",
         "chrono",
         "chrono_tz",
         "croner",
         "flate2",
+        "globset",
         "hmac",
         "json_patch",
         "jsonschema",
@@ -294,6 +296,7 @@ fn state_machines_are_pure() {
         "rand",
         "rand_distr",
         "rand_xoshiro",
+        "schemars",
         "serde",
         "serde_json",
         "sha2",
@@ -301,6 +304,7 @@ fn state_machines_are_pure() {
         "tar",
         "thiserror",
         "uuid",
+        "x509_parser",
     ];
     let manifest = fs::read_to_string(root().join("actors/Cargo.toml")).unwrap();
     let dependencies: BTreeSet<String> = manifest
@@ -332,21 +336,24 @@ fn state_machines_are_pure() {
 
 #[test]
 fn dependencies_inside_the_simulation_point_one_way() {
-    const GROUND: [&str; 4] = ["ids", "time", "seed", "timing"];
-    const BELOW: [&str; 5] = ["ids", "time", "seed", "timing", "wire"];
+    const GROUND: [&str; 5] = ["ids", "time", "seed", "timing", "phase"];
+    const BELOW: [&str; 7] = ["ids", "time", "seed", "timing", "phase", "wire", "fault"];
     let sources = sources("actors/src");
     let mut complaints = Vec::new();
     for module in GROUND {
         complaints.extend(only(&sources, module, &GROUND));
     }
     complaints.extend(only(&sources, "wire", &GROUND));
+    complaints.extend(only(&sources, "fault", &BELOW));
     complaints.extend(only(&sources, "node", &BELOW));
     complaints.extend(only(&sources, "kube", &BELOW));
     // Ports are spoken in terms of the state machines' effects.
     complaints.extend(only(
         &sources,
         "ports",
-        &["ids", "time", "seed", "timing", "wire", "node", "kube"],
+        &[
+            "ids", "time", "seed", "timing", "phase", "wire", "fault", "node", "kube",
+        ],
     ));
     none(complaints);
 }
@@ -356,14 +363,22 @@ fn dependencies_inside_the_simulation_point_one_way() {
 #[test]
 fn dependencies_of_the_program_point_one_way() {
     let sources = sources("src");
-    let mut complaints = only(&sources, "settings", &[]);
+    let mut complaints = only(&sources, "settings", &["values"]);
     complaints.extend(only(&sources, "telemetry", &["settings", "observer"]));
     complaints.extend(only(&sources, "boot", &[]));
     complaints.extend(only(&sources, "directory", &["telemetry"]));
     complaints.extend(only(
         &sources,
         "frontend",
-        &["settings", "directory", "telemetry", "observer", "clock", "boot"],
+        &[
+            "settings",
+            "directory",
+            "telemetry",
+            "observer",
+            "clock",
+            "boot",
+            "cluster",
+        ],
     ));
     complaints.extend(only(
         &sources,
@@ -377,8 +392,37 @@ fn dependencies_of_the_program_point_one_way() {
     complaints.extend(only(
         &sources,
         "cli",
-        &["app", "settings", "telemetry", "cluster", "forge", "clock"],
+        &[
+            "app",
+            "settings",
+            "telemetry",
+            "cluster",
+            "forge",
+            "clock",
+            "scenario",
+        ],
     ));
+    complaints.extend(only(&sources, "scenario", &["settings"]));
+    complaints.extend(only(&sources, "values", &[]));
+    // Clusters open listeners, and API servers lead to clusters: beside listeners, clusters know nothing of the surfaces.
+    for source in sources
+        .iter()
+        .filter(|source| source.is_in("cluster") && !source.file.ends_with("serve.rs"))
+    {
+        for path in &source.paths {
+            let listeners = [["kube", "listener"], ["kube", "names"]];
+            let inside: Vec<&str> = path.iter().map(String::as_str).collect();
+            let allowed = match inside.as_slice() {
+                ["crate", "frontend", "server", ..] => true,
+                ["crate", "frontend", first, second, ..] => listeners.contains(&[*first, *second]),
+                ["crate", "frontend", ..] => false,
+                _ => true,
+            };
+            if !allowed {
+                complaints.push(format!("{}: names {}", source.file.display(), path.join("::")));
+            }
+        }
+    }
     for source in sources
         .iter()
         .filter(|source| source.own_modules().any(|used| used == "app"))

@@ -1,29 +1,37 @@
 //! A fleet with its frontends in this process, on free ports.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use metalsim::clock::WallClock;
+use metalsim::cluster::endpoints::{Addressing, Endpoints};
+use metalsim::cluster::image_version::ImageVersion;
+use metalsim::cluster::keys::KeySource;
+use metalsim::cluster::manager::{Manager, NodeDefaults};
+use metalsim::cluster::simulated::Host;
 use metalsim::directory::Directory;
 use metalsim::frontend::agent::{self, AgentApi};
 use metalsim::frontend::body::BodyLimits;
 use metalsim::frontend::control::{self, ControlApi};
+use metalsim::frontend::kube::listener::Workers;
 use metalsim::frontend::readiness::Readiness;
 use metalsim::frontend::server::{self, ServerOptions};
 use metalsim::observer::{Protocol, RequestObserver};
 use metalsim::telemetry::metrics::Metrics;
 use metalsim_actors::ids::{MacAddress, NodeId};
+use metalsim_actors::kube::controller::Behaviour;
+use metalsim_actors::kube::version::KubernetesVersion;
 use metalsim_actors::node::bmc::{BmcCommand, BootPatch, BootTarget, OverrideEnabled, ResetType};
 use metalsim_actors::node::phase::Phase;
 use metalsim_actors::node::{Event, Identity, Kind};
 use metalsim_actors::ports::{BootMedia, ConfigDrives, Ironic};
 use metalsim_actors::seed::Seed;
-use metalsim_actors::shell::{Fleet, NodeRef, NodeStart, Permits, Services, ShardPlan};
+use metalsim_actors::shell::{ClusterServices, Fleet, NodeRef, NodeStart, Permits, Services, ShardPlan};
 use metalsim_actors::testkit::{AgentMedia, KindClusters, KindIronic, PlainDrives, kind};
 use metalsim_actors::time::Clock;
-use metalsim_actors::timing::Timing;
+use metalsim_actors::timing::{Latency, Timing};
 
 /// Longest time for anything that a test waits for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) drives: Arc<dyn ConfigDrives>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) addressing: Addressing,
+    pub(crate) keys: Option<Arc<dyn KeySource>>,
 }
 
 impl Default for Plan {
@@ -51,6 +61,12 @@ impl Default for Plan {
             drives: Arc::new(PlainDrives),
             clock: Arc::new(WallClock::start(1.0)),
             metrics: Arc::default(),
+            addressing: Addressing::Port {
+                host: "127.0.0.1".into(),
+                listen: [127, 0, 0, 1].into(),
+                ports: 20_000..=29_999,
+            },
+            keys: None,
         }
     }
 }
@@ -61,6 +77,7 @@ pub(crate) struct World {
     pub(crate) directory: Arc<Directory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clusters: Arc<Manager>,
     servers: Vec<ServerHandle>,
 }
 
@@ -74,6 +91,30 @@ impl World {
             clusters: Arc::new(KindClusters::default()),
             recorder: plan.metrics.clone(),
         });
+        let host = Host {
+            services: ClusterServices {
+                clock: Arc::clone(&plan.clock),
+                recorder: plan.metrics.clone(),
+            },
+            workers: Workers::start(
+                1,
+                ServerOptions::new(Protocol::Kube),
+                plan.metrics.clone(),
+                BodyLimits::new(1 << 20, PATIENCE, 1 << 24),
+            ),
+            seed: Seed::root(1),
+            behaviour: Behaviour {
+                node_ready: Latency::ZERO,
+                ..Behaviour::default()
+            },
+            interner: Arc::default(),
+        };
+        let defaults = NodeDefaults {
+            version: KubernetesVersion::default(),
+            image_version: ImageVersion::default(),
+        };
+        let endpoints = Endpoints::open(plan.addressing, &host.workers).unwrap();
+        let clusters = Manager::new(host, defaults, endpoints, plan.keys);
         let permits = Arc::new(Permits::new(plan.permits, 32, plan.metrics.clone()));
         let labels = Arc::new([("rack".into(), "a".into())].into());
         let starts = (0..plan.nodes)
@@ -105,6 +146,7 @@ impl World {
             fleet: Some(fleet),
             clock: plan.clock,
             metrics: plan.metrics,
+            clusters,
             servers: Vec::new(),
         }
     }
@@ -170,6 +212,8 @@ impl World {
             readiness: Arc::clone(readiness),
             clock: Arc::clone(&self.clock),
             redfish: ["http://127.0.0.1:8000".into(), "http://127.0.0.1:8001".into()].into(),
+            clusters: Arc::clone(&self.clusters),
+            bodies: BodyLimits::new(64 * 1024, PATIENCE, 1024 * 1024),
             token: token.map(Arc::from),
         };
         let address = self.serve(&ServerOptions::new(Protocol::Control), control::configure(api));
@@ -204,7 +248,14 @@ impl World {
         if let Some(fleet) = self.fleet.take() {
             fleet.stop();
         }
+        self.clusters.stop();
     }
+}
+
+/// A loopback address that no other process of these tests uses; `number` tells the tests of a process apart.
+pub(crate) fn own_address(number: u8) -> Ipv4Addr {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 64 | (high & 0x3f), low, number)
 }
 
 fn free_port(protocol: Protocol) -> Vec<TcpListener> {

@@ -1,5 +1,7 @@
 //! What a client is ready to read: its `Accept` header (RFC 9110, 12.5.1; apiserver: `pkg/endpoints/handlers/negotiation`).
 
+use super::openapi;
+
 /// The form of objects in an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Form {
@@ -154,6 +156,29 @@ pub fn discovery(accept: &str) -> Discovery {
         }
     }
     Discovery::Legacy
+}
+
+/// The form of `OpenAPI` documents (kube-openapi: `pkg/handler`, `pkg/handler3`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Schemas {
+    /// JSON.
+    Json,
+    /// Swagger 2.0 in protobuf.
+    Protobuf,
+}
+
+/// The form of schemas that a client wants; `None`: none that there is (406). `protobuf`: whether there is that form.
+#[must_use]
+pub fn schemas(accept: &str, protobuf: bool) -> Option<Schemas> {
+    let clauses = clauses(accept);
+    if clauses.is_empty() {
+        return Some(Schemas::Json);
+    }
+    clauses.iter().find_map(|clause| match clause.media {
+        "application/json" | "application/*" | "*/*" => Some(Schemas::Json),
+        openapi::V2_PROTOBUF | openapi::V2_PROTOBUF_ASKED => Some(Schemas::Protobuf).filter(|_| protobuf),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::compactor::{Compaction, Compactor};
 use super::controller::{Behaviour, Context, Key, Kubelet, Kubelets, Queue};
 use super::controllers;
 use super::etcd::Etcd;
@@ -51,6 +52,7 @@ pub struct Cluster {
     queue: Queue,
     /// The version up to which the controllers have seen the changes.
     seen: u64,
+    compactor: Compactor,
 }
 
 impl fmt::Debug for Cluster {
@@ -75,6 +77,7 @@ impl Cluster {
             seed,
             queue: Queue::default(),
             seen: 0,
+            compactor: Compactor::default(),
         }
     }
 
@@ -194,6 +197,11 @@ impl Cluster {
         }
         settled.next = self.queue.next();
         settled
+    }
+
+    /// Forgets the history that is old enough. Call it after [`Self::settle`].
+    pub fn compact(&mut self, now: DateTime<Utc>) -> Compaction {
+        self.compactor.look(&mut self.store, now)
     }
 
     /// Shows new changes to the controllers.

@@ -120,6 +120,8 @@ impl Field {
 /// A struct.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Message {
+    /// Its package: `core.v1`.
+    pub package: Box<str>,
     /// Name of the struct: `PodSpec`.
     pub name: Box<str>,
     /// Go's name of the type: `v1.PodSpec`.
@@ -203,6 +205,11 @@ impl Schema {
                 Kind::Message(inner) => self.field(inner, name),
                 _ => None,
             })
+    }
+
+    /// Every struct, in the order of the table.
+    pub fn messages(&self) -> impl Iterator<Item = (MessageId, &Message)> {
+        (0..).map(MessageId).zip(&self.messages)
     }
 
     /// Every kind: `apiVersion`, kind and struct, in no particular order.

@@ -14,7 +14,7 @@ pub use authority::{Authority, Issued, ServerNames};
 pub use key::{KeyKind, PrivateKey};
 pub use kubeconfig::{Kubeconfig, write_private};
 pub use peer::{Peer, PeerError};
-pub use token::{TokenIssuer, verify_bearer};
+pub use token::{SignedToken, TokenIssuer, verify_bearer};
 
 /// Why keys or certificates cannot be used or made.
 #[derive(Debug, thiserror::Error)]

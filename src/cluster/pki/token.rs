@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{KeyKind, PkiError, PrivateKey};
 
-pub use verify::verify_bearer;
+pub use verify::{SignedToken, verify_bearer};
 
 /// Issuer of tokens that stand in Secrets.
 const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";

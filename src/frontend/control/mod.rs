@@ -1,4 +1,4 @@
-//! The control API: health, metrics and nodes, for those who run the simulator.
+//! The control API: health, metrics, nodes and clusters, for those who run the simulator.
 //!
 //! | path | answer |
 //! | --- | --- |
@@ -8,12 +8,18 @@
 //! | `/api/v1/nodes` | nodes from the directory, without waking them: `limit`, `continue`, `label=<key>=<value>` (repeatable), `phase` |
 //! | `/api/v1/nodes/<name or uuid>` | one node, asked in its actor |
 //! | `/api/v1/nodes/<name or uuid>/config-drive` | the config drive on its disk, and the system that it makes; `secrets=true` shows user data too, only with a token configured |
+//! | `/api/v1/clusters` | clusters: `limit`, `continue` |
+//! | `DELETE /api/v1/clusters/<name>` | ends a registered cluster: `namespace` where the name alone is not enough |
+//! | `/api/v1/clusters/<name>/kubeconfig` | its administrator's kubeconfig, only with a token or from the machine itself |
+//! | `POST /register`, `PUT /updateNode` | as FKAS has them: [`fkas`] |
 //!
 //! With a token configured all but the first two want `Authorization: Bearer <token>`. Errors are
 //! `{"error": {"code": <status>, "message": <text>}}`.
 
+mod clusters;
 mod config_drive;
 mod error;
+mod fkas;
 mod nodes;
 
 use std::net::SocketAddr;
@@ -24,8 +30,10 @@ use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, guard, web};
 use metalsim_actors::time::Clock;
 
 use self::error::ControlError;
+use super::body::BodyLimits;
 use super::measure::NoRoute;
 use super::readiness::Readiness;
+use crate::cluster::manager::Manager;
 use crate::directory::Directory;
 use crate::observer::Exposition;
 
@@ -42,6 +50,10 @@ pub struct ControlApi {
     pub clock: Arc<dyn Clock>,
     /// Base URLs of the Redfish listeners, such as `http://127.0.0.1:8000`; nodes are spread over them.
     pub redfish: Arc<[Box<str>]>,
+    /// The clusters.
+    pub clusters: Arc<Manager>,
+    /// Limits of request bodies.
+    pub bodies: BodyLimits,
     /// Bearer token.
     pub token: Option<Arc<str>>,
 }
@@ -73,6 +85,15 @@ pub fn configure(api: ControlApi) -> impl Fn(&mut web::ServiceConfig) + Clone + 
             .service(readable("/api/v1/nodes").route(reading().to(nodes::list)))
             .service(readable("/api/v1/nodes/{node}").route(reading().to(nodes::get)))
             .service(readable("/api/v1/nodes/{node}/config-drive").route(reading().to(config_drive::get)))
+            .service(readable("/api/v1/clusters").route(reading().to(clusters::list)))
+            .service(
+                allowing("/api/v1/clusters/{cluster}", "DELETE").route(web::delete().to(clusters::delete)),
+            )
+            .service(
+                readable("/api/v1/clusters/{cluster}/kubeconfig").route(reading().to(clusters::kubeconfig)),
+            )
+            .service(allowing("/register", "POST").route(web::post().to(fkas::register)))
+            .service(allowing("/updateNode", "PUT").route(web::put().to(fkas::update_node)))
             .default_service(web::to(not_found));
     }
 }
@@ -80,7 +101,16 @@ pub fn configure(api: ControlApi) -> impl Fn(&mut web::ServiceConfig) + Clone + 
 type Api = web::Data<ControlApi>;
 
 fn readable(path: &str) -> actix_web::Resource {
-    web::resource(path).default_service(web::to(method_not_allowed))
+    allowing(path, "GET, HEAD")
+}
+
+/// A resource that says which methods it has.
+fn allowing(path: &str, methods: &'static str) -> actix_web::Resource {
+    let refuse = move |request: HttpRequest, api: Api| async move {
+        api.authorise(&request)?;
+        Err::<HttpResponse, _>(ControlError::Method(methods))
+    };
+    web::resource(path).default_service(web::to(refuse))
 }
 
 fn reading() -> actix_web::Route {
@@ -110,11 +140,6 @@ async fn not_found(request: HttpRequest, api: Api) -> Result<HttpResponse, Contr
     request.extensions_mut().insert(NoRoute);
     api.authorise(&request)?;
     Err(ControlError::NotFound(format!("no resource {}", request.path())))
-}
-
-async fn method_not_allowed(request: HttpRequest, api: Api) -> Result<HttpResponse, ControlError> {
-    api.authorise(&request)?;
-    Err(ControlError::Method)
 }
 
 impl ControlApi {

@@ -20,9 +20,7 @@ use crate::cluster::identity::unauthorized;
 pub(super) fn user(server: &Server, peer: &Peer, request: &HttpRequest) -> Result<UserInfo, Status> {
     let user = match (certified(server, peer)?, bearer(request.headers())) {
         (Some(user), _) => user,
-        (None, Some(token)) => server
-            .cluster
-            .read(|cluster| server.identity.token_user(&cluster.store, token))?,
+        (None, Some(token)) => server.identity.token_user(&server.cluster, token, &peer.token)?,
         (None, None) => UserInfo::anonymous(),
     };
     let headers = request

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::answer::{self, Answer, JSON};
 use super::call::Server;
+use super::openapi;
 use super::query::Query;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -99,6 +100,9 @@ pub(super) fn serve(server: &Server, request: &HttpRequest, path: &str, query: &
                 .cluster
                 .read(|cluster| discovery::resource_list(cluster.store.registry(), group, version)),
         ),
+        ["openapi", "v2"] => openapi::v2(server, request),
+        ["openapi", "v3"] => openapi::index(server, request),
+        ["openapi", "v3", path @ ..] => openapi::document(server, request, &path.join("/"), query),
         ["openid", "v1", "jwks"] => {
             let keys = server
                 .identity

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, web};
+use actix_ws::CloseCode;
 use metalsim_actors::kube::status::Status;
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use uuid::Uuid;
@@ -60,7 +61,7 @@ pub(super) fn serve(
                 message.extend(text);
                 // The client may have gone away.
                 if session.binary(message).await.is_ok() {
-                    let _gone = session.close(None).await;
+                    let _gone = session.close(Some(CloseCode::Normal.into())).await;
                 }
             });
             Ok(answer)

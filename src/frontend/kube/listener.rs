@@ -22,10 +22,10 @@ use actix_web::{App, Error};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Semaphore, watch};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::http2::{self, Application, Shared};
+use super::names::{Led, Names, Target};
 use super::{Peer, configure, upgrade};
 use crate::cluster::api_server::ApiServer;
 use crate::frontend::body::BodyLimits;
@@ -101,7 +101,8 @@ pub struct Workers {
 /// An open listener. It closes when this is dropped; connections that are open end with it.
 pub struct Listener {
     address: SocketAddr,
-    _close: watch::Sender<bool>,
+    socket: TcpListener,
+    close: watch::Sender<bool>,
 }
 
 impl Listener {
@@ -109,6 +110,23 @@ impl Listener {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its socket, for one that takes its place.
+    ///
+    /// # Errors
+    /// Out of file handles.
+    pub fn socket(&self) -> std::io::Result<TcpListener> {
+        self.socket.try_clone()
+    }
+
+    /// Closes it. When this is done, nobody listens there any more.
+    pub async fn closed(self) {
+        let Self { socket, close, .. } = self;
+        drop(socket);
+        // Nobody may be there to be told.
+        let _told = close.send(true);
+        close.closed().await;
     }
 }
 
@@ -159,27 +177,45 @@ impl Workers {
         server: &Arc<ApiServer>,
         tls: &Arc<rustls::ServerConfig>,
     ) -> std::io::Result<Listener> {
-        let address = socket.local_addr()?;
-        let (close, closed) = watch::channel(false);
-        let arbiter = self.arbiter();
-        let task = Accept {
-            socket: socket.try_clone()?,
+        let target = Target::One {
             server: Arc::clone(server),
             tls: Arc::clone(tls),
+        };
+        self.accept(socket, target)
+    }
+
+    /// Serves the API servers that share a port on its open socket, in every thread.
+    ///
+    /// # Errors
+    /// If the socket cannot be taken over.
+    pub fn open_shared(&self, socket: &TcpListener, names: &Arc<Names>) -> std::io::Result<Vec<Listener>> {
+        let target = Target::Named(Arc::clone(names));
+        self.arbiters
+            .iter()
+            .map(|_| self.accept(socket, target.clone()))
+            .collect()
+    }
+
+    fn accept(&self, socket: &TcpListener, target: Target) -> std::io::Result<Listener> {
+        let (close, closed) = watch::channel(false);
+        let task = Accept {
+            target,
             options: self.options.clone(),
             observer: Arc::clone(&self.observer),
             bodies: self.bodies.clone(),
             connections: Arc::clone(&self.connections),
             closed,
         };
-        if let Some(arbiter) = arbiter {
+        let accepting = socket.try_clone()?;
+        if let Some(arbiter) = self.arbiter() {
             arbiter.spawn_fn(move || {
-                actix_rt::spawn(task.run());
+                actix_rt::spawn(task.run(accepting));
             });
         }
         Ok(Listener {
-            address,
-            _close: close,
+            address: socket.local_addr()?,
+            socket: socket.try_clone()?,
+            close,
         })
     }
 }
@@ -202,9 +238,7 @@ impl Drop for Seat {
 
 /// What accepts for one listener.
 struct Accept {
-    socket: TcpListener,
-    server: Arc<ApiServer>,
-    tls: Arc<rustls::ServerConfig>,
+    target: Target,
     options: ServerOptions,
     observer: Arc<dyn RequestObserver>,
     bodies: BodyLimits,
@@ -213,16 +247,12 @@ struct Accept {
 }
 
 impl Accept {
-    async fn run(mut self) {
+    async fn run(mut self, socket: TcpListener) {
         let Some(services) = self.services().await else {
             tracing::error!("the HTTP service of a thread did not start");
             return;
         };
-        let socket = self
-            .socket
-            .try_clone()
-            .and_then(actix_rt::net::TcpListener::from_std);
-        let socket = match socket {
+        let socket = match actix_rt::net::TcpListener::from_std(socket) {
             Ok(socket) => socket,
             Err(error) => {
                 tracing::error!(%error, "a listener of a cluster cannot be used");
@@ -308,16 +338,19 @@ impl Accept {
         peer: SocketAddr,
         services: Rc<Services>,
     ) -> impl Future<Output = ()> + use<> {
-        let acceptor = TlsAcceptor::from(Arc::clone(&self.tls));
-        let server = Arc::clone(&self.server);
+        let target = self.target.clone();
         let handshake = self.options.handshake_timeout;
         let (keep_alive, request_timeout) = (self.options.keep_alive, self.options.request_timeout);
         let watch = keep_alive.max(request_timeout);
         async move {
             // Answers are small and written at once: waiting for more only delays them.
             let _ended = stream.set_nodelay(true);
-            let stream = match tokio::time::timeout(handshake, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => stream,
+            let Led {
+                stream,
+                server,
+                closed,
+            } = match tokio::time::timeout(handshake, target.lead(stream)).await {
+                Ok(Ok(led)) => led,
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "a TLS handshake failed");
                     return;
@@ -329,8 +362,26 @@ impl Accept {
                 None => Ok(None),
             };
             let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            let shown = Rc::new(Peer { server, certificate });
-            let ended = if speaks_http2 {
+            let shown = Rc::new(Peer {
+                server,
+                certificate,
+                token: RefCell::default(),
+            });
+            let serving = async {
+                if !speaks_http2 {
+                    // Upgrades come on connections without ALPN.
+                    let accepted = Accepted {
+                        stream,
+                        peer: shown,
+                        head: Head::Coming(BytesMut::new()),
+                    };
+                    let call = (
+                        Watched::new(accepted, watch),
+                        actix_http::Protocol::Http1,
+                        Some(peer),
+                    );
+                    return services.http1.call(call).await.map_err(|error| error.to_string());
+                }
                 let stream = Watched::new(stream, watch);
                 let shared = Shared {
                     application: Rc::clone(&services.application),
@@ -341,19 +392,13 @@ impl Accept {
                 http2::serve(stream, shared, keep_alive, request_timeout)
                     .await
                     .map_err(|error| error.to_string())
-            } else {
-                // Upgrades come on connections without ALPN.
-                let accepted = Accepted {
-                    stream,
-                    peer: shown,
-                    head: Head::Coming(BytesMut::new()),
-                };
-                let call = (
-                    Watched::new(accepted, watch),
-                    actix_http::Protocol::Http1,
-                    Some(peer),
-                );
-                services.http1.call(call).await.map_err(|error| error.to_string())
+            };
+            let ended = match closed {
+                None => serving.await,
+                Some(mut closed) => tokio::select! {
+                    ended = serving => ended,
+                    _ = closed.changed() => Ok(()),
+                },
             };
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended with an error");

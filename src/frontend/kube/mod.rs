@@ -13,6 +13,8 @@ mod http2;
 mod kubelet;
 pub mod listener;
 mod log;
+pub mod names;
+mod openapi;
 mod port_forward;
 mod query;
 mod read;
@@ -26,6 +28,7 @@ mod upgrade;
 mod watch;
 mod write;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -44,7 +47,7 @@ use super::body::BodyLimits;
 use super::connection::{Connection, of_connection};
 use super::measure::Template;
 use crate::cluster::api_server::ApiServer;
-use crate::cluster::pki;
+use crate::cluster::pki::{self, SignedToken};
 
 /// Registers the one service that answers everything.
 pub fn configure(bodies: BodyLimits) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static {
@@ -61,6 +64,8 @@ pub struct Peer {
     pub server: Arc<ApiServer>,
     /// Who showed a certificate.
     pub certificate: Result<Option<pki::Peer>, pki::PeerError>,
+    /// The token of the last request: connections mostly carry one, and its signature is checked once.
+    pub token: RefCell<Option<Rc<SignedToken>>>,
 }
 
 async fn serve(request: HttpRequest, payload: web::Payload, bodies: web::Data<BodyLimits>) -> HttpResponse {

@@ -98,7 +98,7 @@ async fn send(mut session: actix_ws::Session, mut waiting: mpsc::Receiver<Bytes>
             return;
         }
     }
-    let _gone = session.close(None).await;
+    let _gone = session.close(Some(actix_ws::CloseCode::Normal.into())).await;
 }
 
 /// The connections that are forwarded.

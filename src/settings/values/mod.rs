@@ -32,6 +32,23 @@ macro_rules! text_value {
                 serializer.collect_str(self)
             }
         }
+
+        schema_of!($type, stringify!($type), {"type": "string", "description": $expecting});
+    };
+}
+
+/// Says what a value looks like in a file, for the schema.
+macro_rules! schema_of {
+    ($type:ty, $name:expr, $schema:tt) => {
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!($schema)
+            }
+        }
     };
 }
 
@@ -76,6 +93,8 @@ impl Serialize for Secret {
     }
 }
 
+schema_of!(Secret, "Secret", {"type": "string"});
+
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Box::<str>::deserialize(deserializer).map(Self)
@@ -84,7 +103,7 @@ impl<'de> Deserialize<'de> for Secret {
 
 /// A number of bytes: `4096`, `64KiB`, `1MiB`, `1GiB`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Size(pub(super) u64);
+pub struct Size(pub u64);
 
 impl FromStr for Size {
     type Err = String;
@@ -122,6 +141,14 @@ impl fmt::Display for Size {
         }
     }
 }
+
+schema_of!(Size, "Size", {
+    "description": "A number of bytes, or a text such as 64KiB, 1MiB or 1GiB.",
+    "anyOf": [
+        {"type": "integer", "minimum": 0},
+        {"type": "string", "pattern": "^\\s*[0-9]+\\s*(KiB|MiB|GiB|B)?\\s*$"},
+    ],
+});
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -79,6 +79,8 @@ text_value!(NamePattern, "a name pattern such as node-{}");
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(in crate::settings) struct PowerValue(pub(in crate::settings) bool);
 
+schema_of!(PowerValue, "Power", {"enum": ["on", "off", true, false]});
+
 impl<'de> Deserialize<'de> for PowerValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct PowerVisitor;
@@ -114,6 +116,8 @@ impl Serialize for PowerValue {
 /// Value of a label. A number or a boolean is taken as its text, because YAML makes one of `rack: 12`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::settings) struct LabelValue(pub(in crate::settings) Box<str>);
+
+schema_of!(LabelValue, "LabelValue", {"type": ["string", "number", "boolean"]});
 
 impl<'de> Deserialize<'de> for LabelValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

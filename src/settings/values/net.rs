@@ -85,6 +85,15 @@ text_value!(Listen, "an address to listen on, such as 127.0.0.1:8000");
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(in crate::settings) struct ListenList(pub(in crate::settings) Vec<Listen>);
 
+schema_of!(ListenList, "ListenList", {
+    "description": "An address to listen on, such as 127.0.0.1:8000, or a list of them.",
+    "anyOf": [
+        {"type": "string"},
+        {"type": "array", "items": {"type": "string"}},
+        {"type": "null"},
+    ],
+});
+
 impl<'de> Deserialize<'de> for ListenList {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ListVisitor;

@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor, value::MapAccessD
 use serde::ser::{Serialize, Serializer};
 
 /// A certificate and its key, in PEM files.
-#[derive(Clone, PartialEq, Eq, Debug, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::settings) struct TlsValue {
     /// Certificate chain, the server's own first.
@@ -23,6 +23,18 @@ pub(in crate::settings) enum AgentTlsValue {
     SelfSigned,
     Files(TlsValue),
 }
+
+schema_of!(AgentTlsValue, "AgentTls", {
+    "anyOf": [
+        {"enum": ["off", "self_signed", false]},
+        {
+            "type": "object",
+            "properties": {"cert": {"type": "string"}, "key": {"type": "string"}},
+            "required": ["cert", "key"],
+            "additionalProperties": false,
+        },
+    ],
+});
 
 impl<'de> Deserialize<'de> for AgentTlsValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -78,7 +78,7 @@ class Kubectl:
 
     def apply(self, *documents: Any, flags: tuple[str, ...] = ()) -> str:
         """Apply objects."""
-        text = "\n---\n".join(json.dumps(document) for document in documents)
+        text = "\n".join(json.dumps(document) for document in documents)
         return self("apply", *flags, "-f", "-", stdin=text)
 
     def columns(self, *arguments: str) -> list[str]:

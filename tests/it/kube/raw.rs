@@ -72,6 +72,11 @@ impl Http {
         }
     }
 
+    /// From now on a request carries this token.
+    pub(crate) fn set_token(&mut self, token: &str) {
+        self.headers = vec![("authorization", format!("Bearer {token}"))];
+    }
+
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().unwrap();
         let mut request = self.client.request(method, format!("{}{path}", self.base));

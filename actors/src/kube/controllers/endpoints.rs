@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::events::EventType;
 use super::kinds::{KINDS, about};
-use super::service_pods::{self, Backend, EndpointPort, HEADLESS, ServiceSpec, TRIGGERED};
+use super::service_pods::{self, Backend, EndpointPort, ServiceSpec, TRIGGERED};
 use super::workload::{Reporter, namespace_ends, options};
 use crate::kube::controller::{Context, Controller, Key};
 use crate::kube::object::Object;
@@ -267,6 +267,7 @@ fn truncate(subsets: &mut Subsets) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::service_pods::HEADLESS;
     use super::*;
     use crate::kube::controllers::testing::World;
     use crate::kube::store::Part;

@@ -10,6 +10,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::kinds::{KINDS, about};
 use crate::kube::controller::{Context, Controller, Key, later, until};
 use crate::kube::object::{Object, Second};
 use crate::kube::resource::Resource;
@@ -191,13 +192,8 @@ impl Controller for Expiry {
         "event-expiry"
     }
 
-    fn observe(&self, store: &Store, change: &Change, look_at: &mut dyn FnMut(Key)) {
-        if matches!(change.changed, Changed::Added)
-            && store
-                .registry()
-                .by_id(change.resource)
-                .is_some_and(|resource| resource.plural == "events")
-        {
+    fn observe(&self, _: &Store, change: &Change, look_at: &mut dyn FnMut(Key)) {
+        if matches!(change.changed, Changed::Added) && about(change, &KINDS.events) {
             look_at(Key::of(&change.object));
         }
     }

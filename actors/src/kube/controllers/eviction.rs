@@ -304,12 +304,12 @@ mod tests {
         world.pod("loose", "n1", json!({}));
         world.after(5);
         assert_eq!(status(&world), json!([4, 5, 2, 3]));
-        // Nothing tells the scale of a job.
-        let job = json!({"metadata": {"name": "j"}, "spec": {"suspend": true, "template": {
-            "spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}}}});
-        let job = world.create("jobs", job).uid_text();
+        // Nothing tells the scale of a map.
+        let uid = world
+            .create("configmaps", json!({"metadata": {"name": "j"}}))
+            .uid_text();
         let owner =
-            json!([{"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": job, "controller": true}]);
+            json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "j", "uid": uid, "controller": true}]);
         world.pod("worker", "n1", json!({"metadata": {"ownerReferences": owner}}));
         let failed = ("False".to_owned(), SYNC_FAILED.to_owned());
         assert_eq!(
@@ -318,7 +318,7 @@ mod tests {
         );
         assert_eq!(
             world.message("b", "CalculateExpectedPodCountFailed"),
-            "Failed to calculate the number of expected pods: jobs.batch does not implement the scale subresource"
+            "Failed to calculate the number of expected pods: configmaps does not implement the scale subresource"
         );
     }
 

@@ -92,7 +92,6 @@ impl Controller for Garbage {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
     use crate::kube::controllers::testing::{World, kind};
     use crate::kube::store::{DeleteOptions, Propagation, Target};
 

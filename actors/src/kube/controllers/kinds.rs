@@ -7,10 +7,12 @@ use crate::kube::store::{Change, Store};
 
 /// Kinds that are always there.
 pub(crate) struct Kinds {
+    pub(crate) certificate_requests: Arc<Resource>,
     pub(crate) cluster_roles: Arc<Resource>,
     pub(crate) config_maps: Arc<Resource>,
     pub(crate) controller_revisions: Arc<Resource>,
     pub(crate) cron_jobs: Arc<Resource>,
+    pub(crate) custom_resource_definitions: Arc<Resource>,
     pub(crate) daemon_sets: Arc<Resource>,
     pub(crate) deployments: Arc<Resource>,
     pub(crate) disruption_budgets: Arc<Resource>,
@@ -25,6 +27,7 @@ pub(crate) struct Kinds {
     pub(crate) priority_classes: Arc<Resource>,
     pub(crate) replica_sets: Arc<Resource>,
     pub(crate) replication_controllers: Arc<Resource>,
+    pub(crate) resource_quotas: Arc<Resource>,
     pub(crate) secrets: Arc<Resource>,
     pub(crate) service_accounts: Arc<Resource>,
     pub(crate) services: Arc<Resource>,
@@ -41,10 +44,12 @@ pub(crate) static KINDS: LazyLock<Kinds> = LazyLock::new(|| {
         Arc::clone(found.expect("a row of the table of built-in resources"))
     };
     Kinds {
+        certificate_requests: find("certificates.k8s.io", "certificatesigningrequests"),
         cluster_roles: find("rbac.authorization.k8s.io", "clusterroles"),
         config_maps: find("", "configmaps"),
         controller_revisions: find("apps", "controllerrevisions"),
         cron_jobs: find("batch", "cronjobs"),
+        custom_resource_definitions: find("apiextensions.k8s.io", "customresourcedefinitions"),
         daemon_sets: find("apps", "daemonsets"),
         deployments: find("apps", "deployments"),
         disruption_budgets: find("policy", "poddisruptionbudgets"),
@@ -59,6 +64,7 @@ pub(crate) static KINDS: LazyLock<Kinds> = LazyLock::new(|| {
         priority_classes: find("scheduling.k8s.io", "priorityclasses"),
         replica_sets: find("apps", "replicasets"),
         replication_controllers: find("", "replicationcontrollers"),
+        resource_quotas: find("", "resourcequotas"),
         secrets: find("", "secrets"),
         service_accounts: find("", "serviceaccounts"),
         services: find("", "services"),

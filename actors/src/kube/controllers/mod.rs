@@ -1,8 +1,11 @@
 //! The controllers of a cluster, one file (or folder) each, and what they share.
 
 pub mod bootstrap_tokens;
+pub mod certificate_requests;
+pub mod cluster_role_aggregation;
 pub(crate) mod conditions;
 pub mod cron_job;
+pub mod custom_resources;
 pub mod daemon_set;
 pub mod deployment;
 pub mod disruption;
@@ -19,11 +22,13 @@ pub mod kubelet_node;
 pub mod namespaces;
 pub mod node_ipam;
 pub mod node_lifecycle;
+pub mod persistent_volumes;
 pub(crate) mod placement;
 pub mod pod_gc;
 pub mod pod_log;
 pub mod pods;
 pub mod replica_set;
+pub mod resource_quota;
 pub(crate) mod revisions;
 pub mod root_ca;
 pub mod scheduler;
@@ -67,4 +72,11 @@ pub static ALL: &[&dyn Controller] = &[
     &node_lifecycle::NodeLifecycle,
     &taint_eviction::TaintEviction,
     &pod_gc::PodGc,
+    &cluster_role_aggregation::ClusterRoleAggregation,
+    &custom_resources::CustomResources,
+    &resource_quota::ResourceQuotas,
+    &certificate_requests::CertificateApprover,
+    &certificate_requests::CertificateCleaner,
+    &persistent_volumes::VolumeClaims,
+    &persistent_volumes::Volumes,
 ];

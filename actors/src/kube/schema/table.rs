@@ -54,6 +54,7 @@ pub(super) fn read(text: &str) -> Result<Schema, String> {
             })
             .collect::<Result<_, _>>()?;
         schema.messages.push(Message {
+            package: line.package.into(),
             name: line.name.into(),
             go: go_name(&format!("{}.{}", line.package, line.name)).into(),
             typed: line.typed,

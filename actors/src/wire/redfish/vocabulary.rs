@@ -1,5 +1,6 @@
 //! Words of the Redfish schemas (DSP8010) that the simulated BMC knows.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Redfish `ComputerSystem.PowerState` (DSP2046, Resource.PowerState).
@@ -16,7 +17,7 @@ pub enum PowerState {
 }
 
 /// Redfish `ResetType`, those that the simulated BMC offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ResetType {
     /// Turn on.
     On,

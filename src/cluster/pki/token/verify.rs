@@ -1,6 +1,7 @@
 //! Checking tokens.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -86,6 +87,26 @@ pub fn verify_bearer(
     Ok((!audiences.is_empty()).then_some(Verified { user, audiences }))
 }
 
+/// A service-account token whose signature holds. Whether it does, its claims and the cluster have to say each time.
+pub struct SignedToken {
+    text: Box<str>,
+    claims: Claims,
+}
+
+impl fmt::Debug for SignedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SignedToken({:?}, ***)", self.claims.sub)
+    }
+}
+
+impl SignedToken {
+    /// Whether it is this token.
+    #[must_use]
+    pub fn is(&self, token: &str) -> bool {
+        *self.text == *token
+    }
+}
+
 impl TokenIssuer {
     /// Checks a service-account token: signature, time, audience, and that the account and what the token is bound to still
     /// exist. `None` for texts that are no token of this issuer.
@@ -99,6 +120,17 @@ impl TokenIssuer {
         audiences: &[String],
         now: DateTime<Utc>,
     ) -> Result<Option<Verified>, String> {
+        self.open(token)?
+            .map(|token| self.check(store, &token, audiences, now))
+            .transpose()
+    }
+
+    /// Checks the signature of a service-account token: the part that takes long and does not change. `None` for texts that are no token
+    /// of this issuer.
+    ///
+    /// # Errors
+    /// It was signed with another key.
+    pub fn open(&self, token: &str) -> Result<Option<SignedToken>, String> {
         let Some((claims, header, message, signature)) = self.read(token) else {
             return Ok(None);
         };
@@ -108,6 +140,24 @@ impl TokenIssuer {
         if header.alg != self.algorithm() || !self.is_signed(message.as_bytes(), &signature) {
             return Err("go-jose/go-jose: error in cryptographic primitive".to_owned());
         }
+        Ok(Some(SignedToken {
+            text: token.into(),
+            claims,
+        }))
+    }
+
+    /// Checks everything but the signature.
+    ///
+    /// # Errors
+    /// Why the token does not hold.
+    pub fn check(
+        &self,
+        store: &Store,
+        token: &SignedToken,
+        audiences: &[String],
+        now: DateTime<Utc>,
+    ) -> Result<Verified, String> {
+        let SignedToken { text, claims } = token;
         let own = [self.issuer.to_string()];
         let wanted = if audiences.is_empty() { &own[..] } else { audiences };
         let given = if claims.aud.is_empty() {
@@ -129,14 +179,14 @@ impl TokenIssuer {
             ));
         }
         let identity = if claims.iss == LEGACY_ISSUER {
-            legacy(store, token, &claims)?
+            legacy(store, text, claims)?
         } else {
-            bound(store, &claims, now)?
+            bound(store, claims, now)?
         };
-        Ok(Some(Verified {
+        Ok(Verified {
             user: UserInfo::service_account(&identity),
             audiences: common,
-        }))
+        })
     }
 
     /// The parts of a token that says it is of this cluster.
