@@ -265,7 +265,8 @@ fn tokens_in_secrets() {
         &mut store,
         "secrets",
         Some("ns"),
-        json!({"metadata": {"name": "t"}, "type": "kubernetes.io/service-account-token"}),
+        json!({"metadata": {"name": "t", "annotations": {"kubernetes.io/service-account.name": "bot"}},
+            "type": "kubernetes.io/service-account-token"}),
     );
     let account = store.look_up("", "serviceaccounts", Some("ns"), "bot").unwrap();
     let secret = store.look_up("", "secrets", Some("ns"), "t").unwrap();
