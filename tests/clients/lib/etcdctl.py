@@ -8,7 +8,7 @@ import re
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,12 +69,20 @@ def client_certificate(folder: Path, name: str, authority: tuple[str, str]) -> C
 
 
 @contextmanager
-def forwarded(kubectl: Kubectl, pod: str, port: int, env: dict[str, str] | None = None) -> Iterator[int]:
-    """A port of this machine that leads to a port of a pod in ``kube-system`` while this is open."""
+def forwarded(kubectl: Kubectl, pod: str, port: int, env: Mapping[str, str]) -> Iterator[tuple[int, Path]]:
+    """A port of this machine that leads to a port of a pod in ``kube-system`` while this is open, and kubectl's log."""
     log = kubectl.home / f"forward-{pod}-{port}.log"
     log.unlink(missing_ok=True)
-    command = [str(kubectl.program), "port-forward", "--namespace", "kube-system", f"pod/{pod}", f":{port}"]
-    child = Child("kubectl port-forward", command, log, {**kubectl.env, **(env or {})})
+    command = [
+        str(kubectl.program),
+        "-v=4",
+        "port-forward",
+        "--namespace",
+        "kube-system",
+        f"pod/{pod}",
+        f":{port}",
+    ]
+    child = Child("kubectl port-forward", command, log, {**kubectl.env, **env})
 
     def ready() -> re.Match[str] | None:
         found = _FORWARDING.search(log.read_text())
@@ -82,7 +90,7 @@ def forwarded(kubectl: Kubectl, pod: str, port: int, env: dict[str, str] | None 
         return found
 
     try:
-        yield int(wait_until("the port is forwarded", ready, describe=child.tail)[1])
+        yield int(wait_until("the port is forwarded", ready, describe=child.tail)[1]), log
     finally:
         child.stop()
 
@@ -111,7 +119,9 @@ class Etcdctl:
     def __call__(self, *arguments: str) -> str:
         """What it prints; it must not fail."""
         done = self.run(*arguments)
-        assert done.returncode == 0, f"etcdctl {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        assert done.returncode == 0, (
+            f"etcdctl {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        )
         return done.stdout
 
     def fails(self, *arguments: str) -> str:

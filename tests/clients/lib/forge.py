@@ -26,7 +26,9 @@ class Forge:
         self.name = name
         self.endpoint = endpoint
         self.kubeconfig = self.folder / "admin.conf"
-        self.init_drive = self.drive("init", "--endpoint", endpoint, "--kubeconfig", str(self.kubeconfig), *more)
+        self.init_drive = self.drive(
+            "init", "--endpoint", endpoint, "--kubeconfig", str(self.kubeconfig), *more
+        )
 
     def _run(self, role: str, target: Path, *more: str) -> None:
         command = [

@@ -144,6 +144,12 @@ class MetalsimServer:
         answer.raise_for_status()
         return answer.json()
 
+    def clusters(self) -> list[Json]:
+        """The first page of clusters."""
+        answer = requests.get(f"{self.control_url}/api/v1/clusters", timeout=30)
+        answer.raise_for_status()
+        return answer.json()["items"]
+
     def reset(self, name_or_uuid: str, reset_type: str) -> None:
         """Press a node's power button behind Ironic's back."""
         bmc = self.node(name_or_uuid)["redfish"]

@@ -69,6 +69,16 @@ fn an_invalid_object_names_each_fault() {
 }
 
 #[test]
+fn a_failure_without_a_reason_is_a_failure() {
+    let wire = serde_json::to_value(Status::behind("etcdserver: request timed out")).unwrap();
+    assert_eq!(
+        wire,
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 500,
+            "message": "etcdserver: request timed out"})
+    );
+}
+
+#[test]
 fn a_confirmed_deletion_is_a_success_without_code() {
     let wire = serde_json::to_value(Status::deleted(PODS, "x", "u")).unwrap();
     assert_eq!(

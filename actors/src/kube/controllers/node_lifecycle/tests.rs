@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::kube::controllers::testing::{World, start};
+use crate::kube::etcd::Etcd;
 use crate::kube::object::Second;
 use crate::kube::store::Part;
+use crate::seed::Seed;
 
 /// The taints of a node as `key:effect`, sorted.
 fn taints(world: &World, node: &str) -> Vec<String> {
@@ -224,4 +226,22 @@ fn cordons_and_pressure_become_taints() {
     );
     assert_eq!(taints(&world, "n1"), ["network-unavailable:NoSchedule"]);
     assert_eq!(world.settle().looks, 0);
+}
+
+#[test]
+fn nobody_is_lost_while_etcd_has_no_quorum() {
+    let mut world = nodes(1);
+    let etcd = Etcd::new(Seed::root(1), "cp", "https://cp:2380", "https://cp:2379");
+    let member = etcd.by_name("cp").unwrap().0;
+    world.cluster.set_etcd(Some(etcd));
+    world.cluster.etcd_mut().unwrap().stop(member);
+    assert!(!world.cluster.has_storage());
+    world.stop("n1");
+    let version = world.cluster.store.version();
+    assert_eq!(world.after(3600).next, None);
+    assert_eq!(world.cluster.store.version(), version);
+    let etcd = world.cluster.etcd_mut().unwrap();
+    etcd.start(member, "cp", "https://cp:2379").unwrap();
+    world.settle();
+    assert_eq!(world.condition("nodes", "n1", "Ready").0, "Unknown");
 }
