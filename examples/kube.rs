@@ -10,6 +10,8 @@
 //! `... watch ADDRESS TOKEN WATCHERS CHANGES`: that many watchers of config maps, each on a connection of its own, see that many changes. Prints
 //! the seconds from the first change to the last event.
 
+#![expect(clippy::disallowed_methods, reason = "it measures real time")]
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;

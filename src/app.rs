@@ -21,15 +21,16 @@ use metalsim_actors::shell::{ClusterServices, Fleet, NodeStart, Permits, Service
 use metalsim_actors::time::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::clock::WallClock;
 use crate::cluster::endpoints::Endpoints;
 use crate::cluster::keys::KeySource;
-#[cfg(feature = "management")]
-use crate::cluster::management;
 use crate::cluster::manager::{Manager, ManagerPort, NodeDefaults};
 use crate::cluster::serve;
 use crate::cluster::simulated::Host;
+#[cfg(feature = "management")]
+use crate::cluster::{management, reconciler};
 use crate::directory::Directory;
 use crate::frontend::body::BodyLimits;
 use crate::frontend::kube::listener::Workers;
@@ -79,6 +80,8 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
 pub struct App {
     fleet: Fleet,
     clusters: Arc<Manager>,
+    /// Adds nodes to registered clusters.
+    reconciling: Option<JoinHandle<()>>,
     readiness: Arc<Readiness>,
     servers: Vec<ServerHandle>,
     /// Tells idle connections to end.
@@ -200,7 +203,7 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(WallClock::start(settings.speed));
         let seed = Seed::root(settings.seed);
         let metrics = Arc::new(Metrics::new());
-        let clusters = clusters(&settings, seed, &clock, &metrics).await?;
+        let (clusters, reconciling) = clusters(&settings, seed, &clock, &metrics).await?;
         let fleet = start_fleet(&settings, agents.settings, seed, &clock, &metrics, &clusters).await?;
         let directory = Arc::new(Directory::new(fleet.nodes().to_vec()));
         let readiness = Arc::new(Readiness::default());
@@ -271,6 +274,7 @@ impl App {
         Ok(Self {
             fleet,
             clusters,
+            reconciling,
             readiness,
             servers,
             drain,
@@ -297,6 +301,9 @@ impl App {
         // Nobody listens any more if all servers have ended by themselves.
         self.drain.send(true).ok();
         join_all(self.servers.iter().map(|server| server.stop(true))).await;
+        if let Some(reconciling) = &self.reconciling {
+            reconciling.abort();
+        }
         self.clusters.stop();
         self.fleet.stop();
         tracing::info!("stopped");
@@ -360,13 +367,13 @@ fn local_addresses(listeners: &[TcpListener]) -> std::io::Result<Vec<SocketAddr>
     listeners.iter().map(TcpListener::local_addr).collect()
 }
 
-/// The clusters that nodes may form, and registered ones.
+/// The clusters that nodes may form, and registered ones; and the task that adds nodes to these.
 async fn clusters(
     settings: &Settings,
     seed: Seed,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
-) -> anyhow::Result<Arc<Manager>> {
+) -> anyhow::Result<(Arc<Manager>, Option<JoinHandle<()>>)> {
     let host = Host {
         services: ClusterServices {
             clock: Arc::clone(clock),
@@ -387,20 +394,57 @@ async fn clusters(
         image_version: settings.clusters.image_version.clone(),
     };
     let endpoints = Endpoints::open(settings.clusters.addressing.clone(), &host.workers)?;
-    let management = settings.clusters.management.as_ref();
-    #[cfg(feature = "management")]
-    let keys = match management {
-        Some(management) => {
-            let client = management::connect(management.kubeconfig.as_deref())
-                .await
-                .context("clusters.management_kubeconfig")?;
-            Some(Arc::new(management::SecretKeys::new(client)) as Arc<dyn KeySource>)
-        }
-        None => None,
-    };
-    #[cfg(not(feature = "management"))]
-    let keys = None;
-    Ok(Manager::new(host, defaults, endpoints, keys))
+    let management = Management::of(settings).await?;
+    let manager = Manager::new(host, defaults, endpoints, management.keys());
+    let reconciling = management.reconcile(&manager);
+    Ok((manager, reconciling))
+}
+
+/// The management cluster, if there is one.
+#[cfg(feature = "management")]
+struct Management(Option<(kube::Client, bool)>);
+
+#[cfg(feature = "management")]
+impl Management {
+    async fn of(settings: &Settings) -> anyhow::Result<Self> {
+        let Some(management) = &settings.clusters.management else {
+            return Ok(Self(None));
+        };
+        let client = management::connect(management.kubeconfig.as_deref())
+            .await
+            .context("clusters.management_kubeconfig")?;
+        Ok(Self(Some((client, management.reconcile))))
+    }
+
+    fn keys(&self) -> Option<Arc<dyn KeySource>> {
+        let (client, _) = self.0.as_ref()?;
+        Some(Arc::new(management::SecretKeys::new(client.clone())))
+    }
+
+    /// Lets hosts become nodes.
+    fn reconcile(self, manager: &Arc<Manager>) -> Option<JoinHandle<()>> {
+        let (client, _) = self.0.filter(|(_, reconcile)| *reconcile)?;
+        Some(actix_rt::spawn(reconciler::run(client, Arc::clone(manager))))
+    }
+}
+
+/// Built without.
+#[cfg(not(feature = "management"))]
+struct Management;
+
+#[cfg(not(feature = "management"))]
+impl Management {
+    async fn of(_: &Settings) -> anyhow::Result<Self> {
+        Ok(Self)
+    }
+
+    fn keys(&self) -> Option<Arc<dyn KeySource>> {
+        None
+    }
+
+    fn reconcile(self, _: &Arc<Manager>) -> Option<JoinHandle<()>> {
+        None
+    }
 }
 
 async fn start_fleet(

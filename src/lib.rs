@@ -13,3 +13,4 @@ pub mod outbound;
 pub mod scenario;
 pub mod settings;
 pub mod telemetry;
+pub mod values;

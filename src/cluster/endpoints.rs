@@ -2,49 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::ops::RangeInclusive;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metalsim_actors::node::os::intent::Endpoint;
+
+pub use crate::values::addressing::Addressing;
 
 use super::names::ClusterName;
 use crate::frontend::kube::listener::{Listener, Workers};
 use crate::frontend::kube::names::Names;
 use crate::frontend::server::{self, BindError};
 use crate::observer::Protocol;
-
-/// How the endpoints of registered clusters differ.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Addressing {
-    /// Each has a port of its own on one host.
-    Port {
-        /// Name or address that clients are told.
-        host: Box<str>,
-        /// Address to listen on.
-        listen: IpAddr,
-        /// The ports.
-        ports: RangeInclusive<u16>,
-    },
-    /// Each has an address of its own.
-    Address {
-        /// Network of the addresses; its first and last one are left out.
-        network: Ipv4Addr,
-        /// Its length, at most 30.
-        length: u8,
-        /// The port at each.
-        port: u16,
-    },
-    /// All share a port and have names: `<cluster>.<domain>`. Endpoints of other clusters with such a name are served there too.
-    Name {
-        /// What follows the cluster's name and a dot.
-        domain: Box<str>,
-        /// Address to listen on.
-        listen: IpAddr,
-        /// The port.
-        port: u16,
-    },
-}
 
 /// Why no endpoint was leased.
 #[derive(Debug, thiserror::Error)]
@@ -285,8 +254,13 @@ mod tests {
         }
     }
 
-    /// The first of some ports in a row on an address that no other test uses.
-    fn ports(listen: [u8; 4], count: u16) -> Endpoints {
+    /// An address that no other test uses, of this process or of another.
+    fn own(number: u8) -> Ipv4Addr {
+        let [.., high, low] = std::process::id().to_be_bytes();
+        Ipv4Addr::new(127, 128 | (high & 0x3f), low, number)
+    }
+
+    fn ports(listen: Ipv4Addr, count: u16) -> Endpoints {
         endpoints(Addressing::Port {
             host: "h".into(),
             listen: listen.into(),
@@ -300,8 +274,8 @@ mod tests {
 
     #[test]
     fn ports_rise_skip_taken_ones_and_come_back_late() {
-        let foreign = bind("127.77.0.1:42001".parse().unwrap()).unwrap();
-        let endpoints = ports([127, 77, 0, 1], 4);
+        let foreign = bind(SocketAddr::new(own(1).into(), 42_001)).unwrap();
+        let endpoints = ports(own(1), 4);
         let lease = |name: &str| endpoints.lease(&cluster(name), |key| key == "h:42002");
         // The sockets of the leases are closed at once: only the leases keep them.
         assert_eq!(port(lease("a")), 42_000);
@@ -330,13 +304,13 @@ mod tests {
     #[test]
     fn addresses_are_those_of_hosts() {
         let endpoints = endpoints(Addressing::Address {
-            network: Ipv4Addr::new(127, 78, 0, 0),
+            network: own(4),
             length: 30,
             port: 42_000,
         });
         let lease = |name: &str| endpoints.lease(&cluster(name), |_| false);
-        assert_eq!(lease("a").unwrap().0.to_string(), "127.78.0.1:42000");
-        assert_eq!(lease("b").unwrap().0.to_string(), "127.78.0.2:42000");
+        assert_eq!(lease("a").unwrap().0.to_string(), format!("{}:42000", own(5)));
+        assert_eq!(lease("b").unwrap().0.to_string(), format!("{}:42000", own(6)));
         assert!(matches!(lease("c"), Err(LeaseError::Exhausted(2))));
     }
 
@@ -376,11 +350,14 @@ mod tests {
         ] {
             assert_eq!(name(elsewhere), None, "{elsewhere}");
         }
-        let by_port = ports([127, 77, 0, 2], 1);
+        let by_port = ports(own(2), 1);
         // Behind a proxy, what clients are told is not what is listened on; any of its ports will do.
         match by_port.opening(&"h:42100".parse().unwrap()).unwrap() {
             Some(Opening::Sockets(sockets)) => {
-                assert_eq!(sockets[0].local_addr().unwrap().to_string(), "127.77.0.2:42100");
+                assert_eq!(
+                    sockets[0].local_addr().unwrap(),
+                    SocketAddr::new(own(2).into(), 42_100)
+                );
             }
             other => panic!("{other:?}"),
         }

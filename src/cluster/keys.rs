@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
 use super::names::ClusterName;
@@ -140,10 +140,7 @@ pub trait KeySource: Send + Sync + 'static {
     ///
     /// # Errors
     /// In words: why nobody can tell.
-    fn keys<'a>(
-        &'a self,
-        cluster: &'a ClusterName,
-    ) -> LocalBoxFuture<'a, Result<Option<ClusterKeys>, String>>;
+    fn keys<'a>(&'a self, cluster: &'a ClusterName) -> BoxFuture<'a, Result<Option<ClusterKeys>, String>>;
 }
 
 #[cfg(test)]

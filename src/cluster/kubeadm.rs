@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use metalsim_actors::kube::auth::bootstrap_token_user;
 use metalsim_actors::kube::cluster::Cluster;
+use metalsim_actors::kube::controller::later;
 use metalsim_actors::kube::etcd::EtcdError;
 use metalsim_actors::kube::kubeadm::bootstrap_token;
 use metalsim_actors::kube::node::{Hardware, NodeSpec, Role, Software};
@@ -13,7 +14,8 @@ use metalsim_actors::kube::version::KubernetesVersion;
 use metalsim_actors::node::bmc::Secret;
 use metalsim_actors::node::os::description::SystemDescription;
 use metalsim_actors::node::os::intent::{
-    Discovery, DiscoveryTrust, Endpoint, Init, JoinControlPlane, JoinWorker, NodeRegistration, Pki,
+    BootstrapToken, Discovery, DiscoveryTrust, Endpoint, Init, JoinControlPlane, JoinWorker,
+    NodeRegistration, Pki, TokenLifetime,
 };
 use metalsim_actors::node::os::membership::{BootstrapFailure, Machine, Membership};
 use serde_json::{Value, json};
@@ -24,8 +26,6 @@ use super::pki::Authority;
 use super::simulated::{SimulatedCluster, add_node, etcd_urls, found_etcd};
 use crate::clock;
 
-/// How long a token of `kubeadm init` holds unless it says otherwise (kubeadm: `constants.DefaultTokenDuration`).
-const TOKEN_HOURS: i64 = 24;
 /// Minor versions that a kubelet may be older than the API server (kubernetes: version skew policy).
 const OLDEST_KUBELET: u32 = 3;
 
@@ -145,6 +145,7 @@ impl Manager {
             .map_err(|error| fatal(error.to_string()))?;
         self.machines.insert(id, key.as_str().into());
         if let Some(replaced) = self.clusters.insert(key.as_str().into(), cluster) {
+            replaced.closed().await;
             replaced.stop();
         }
         Ok(membership)
@@ -167,6 +168,11 @@ impl Manager {
                     "couldn't validate the identity of the API Server: failed to request the cluster-info ConfigMap: Get \"https://{key}/api/v1/namespaces/kube-public/configmaps/cluster-info?timeout=10s\": dial tcp {key}: connect: connection refused"
                 ))
             })?;
+        if !cluster.cluster().read(Cluster::has_storage) {
+            return Err(again(
+                "couldn't validate the identity of the API Server: failed to request the cluster-info ConfigMap: etcdserver: request timed out",
+            ));
+        }
         let authority = &cluster.founding().authority;
         trust(&join.discovery.trust, authority)?;
         if let Some(token) = &join.discovery.token {
@@ -227,12 +233,17 @@ impl Manager {
 /// Writes the tokens of an `InitConfiguration`.
 fn write_tokens(
     state: &mut Cluster,
-    tokens: &[Secret],
+    tokens: &[BootstrapToken],
     now: DateTime<Utc>,
 ) -> Result<(), metalsim_actors::kube::status::Status> {
-    let expiration = clock::wall() + chrono::Duration::hours(TOKEN_HOURS);
-    for token in tokens {
-        bootstrap_token(&mut state.store, token.expose(), Some(expiration), now)?;
+    let wall = clock::wall();
+    for BootstrapToken { token, lifetime } in tokens {
+        let expiration = match *lifetime {
+            TokenLifetime::Ever => None,
+            TokenLifetime::For(time) => Some(later(wall, time)),
+            TokenLifetime::Until(time) => Some(time),
+        };
+        bootstrap_token(&mut state.store, token.expose(), expiration, now)?;
     }
     Ok(())
 }

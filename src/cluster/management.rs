@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::BoxFuture;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -86,10 +86,7 @@ impl SecretKeys {
 }
 
 impl KeySource for SecretKeys {
-    fn keys<'a>(
-        &'a self,
-        cluster: &'a ClusterName,
-    ) -> LocalBoxFuture<'a, Result<Option<ClusterKeys>, String>> {
+    fn keys<'a>(&'a self, cluster: &'a ClusterName) -> BoxFuture<'a, Result<Option<ClusterKeys>, String>> {
         Box::pin(async move {
             let Some((ca, ca_key)) = self.secret(cluster, "ca").await? else {
                 return Ok(None);

@@ -6,14 +6,16 @@ pub mod error;
 pub mod etcd;
 pub mod founding;
 pub mod identity;
-pub mod image_version;
 pub mod keys;
 mod kubeadm;
 #[cfg(feature = "management")]
 pub mod management;
 pub mod manager;
-pub mod names;
 pub mod pki;
+#[cfg(feature = "management")]
+pub mod reconciler;
 pub mod registered;
 pub mod serve;
 pub mod simulated;
+
+pub use crate::values::{image_version, names};

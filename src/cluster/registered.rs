@@ -193,6 +193,24 @@ impl Manager {
         self.add(&key, &cluster, node, is_control_plane).await
     }
 
+    /// The machine of a node that was added is gone: its kubelet and its part of the control plane stop, the Node object stays. With
+    /// the last machine of the control plane, connections are refused; the endpoint stays leased.
+    pub async fn remove_registered_node(&self, cluster: &ClusterName, node: &str) {
+        let Some(registration) = self.registration(cluster) else {
+            return;
+        };
+        let _busy = registration.busy().await;
+        let found = self.find(&registration.endpoint.to_string());
+        if let Some(cluster) = found.filter(|cluster| cluster.founding().registered.is_some()) {
+            let machine = machine_of(&registration.name, node);
+            cluster.stopped(machine);
+            cluster.erased(machine);
+            if !cluster.has_control_plane() {
+                cluster.close();
+            }
+        }
+    }
+
     /// The name under which the cluster at an endpoint is registered.
     #[must_use]
     pub fn registered_name(&self, endpoint: &str) -> Option<ClusterName> {
@@ -299,14 +317,24 @@ impl Manager {
         node: &RegisteredNode,
         found: Option<Arc<SimulatedCluster>>,
     ) -> Result<Arc<SimulatedCluster>, RegisterError> {
-        let keys = match (&found, &self.keys) {
-            (Some(cluster), _) => {
-                let own = &cluster.founding().version;
-                if node.version.as_ref().is_none_or(|version| version == own) {
+        let own = match &found {
+            Some(cluster) if cluster.is_open() => {
+                let founding = cluster.founding();
+                if node
+                    .version
+                    .as_ref()
+                    .is_none_or(|version| *version == founding.version)
+                {
                     return Ok(Arc::clone(cluster));
                 }
-                cluster.founding().keys()
+                Some(founding.keys())
             }
+            // The last machine of its control plane has gone: this is another cluster, maybe with the same keys.
+            Some(cluster) if self.keys.is_none() => Some(cluster.founding().keys()),
+            Some(_) | None => None,
+        };
+        let keys = match (own, &self.keys) {
+            (Some(keys), _) => keys,
             (None, None) => ClusterKeys::generate().map_err(StartError::from)?,
             (None, Some(source)) => source
                 .keys(&registration.name)
@@ -339,6 +367,8 @@ impl Manager {
         self.open(&cluster, &opening).map_err(StartError::from)?;
         let key: Box<str> = endpoint.to_string().into();
         if let Some(replaced) = self.clusters.insert(key, Arc::clone(&cluster)) {
+            // They share a socket: it is free only when nobody has it any more.
+            replaced.closed().await;
             replaced.stop();
         }
         tracing::info!(cluster = %name, %endpoint, "a registered cluster is open");
@@ -352,7 +382,7 @@ impl Manager {
         node: RegisteredNode,
         is_control_plane: bool,
     ) -> Result<bool, RegisterError> {
-        let machine = NodeId::from_name(&format!("registered node {}/{}", node.cluster, node.name));
+        let machine = machine_of(&node.cluster, &node.name);
         let founding = cluster.founding();
         let version = node.version.as_ref().unwrap_or(&founding.version);
         let mut spec = NodeSpec::worker(&node.name, Ipv4Addr::UNSPECIFIED, &version.to_string());
@@ -392,6 +422,11 @@ impl Manager {
         tracing::info!(node = %name, cluster = %node.cluster, "a node was added by a call");
         Ok(true)
     }
+}
+
+/// The id of the machine of a node that is added.
+fn machine_of(cluster: &ClusterName, node: &str) -> NodeId {
+    NodeId::from_name(&format!("registered node {cluster}/{node}"))
 }
 
 /// Whether the node is there, or another one for the same machine.

@@ -135,6 +135,8 @@ impl SimulatedCluster {
         let mut store = Store::new(settings, Arc::clone(&host.interner));
         bootstrap::create(&mut store, now)?;
         kubeadm::init(&mut store, &founding.facts(&endpoint, &version, &ca), now)?;
+        // Nobody has seen how it came to be.
+        store.compact(store.version());
         let behaviour = Behaviour {
             pod_network: founding.pod_network().unwrap_or(host.behaviour.pod_network),
             ..host.behaviour.clone()

@@ -179,6 +179,12 @@ pub struct TokenTtl {
 impl TokenTtl {
     /// Cluster API's (cluster-api: `bootstrap/kubeadm/controllers`, `DefaultTokenTTL`).
     pub const DEFAULT: Self = Self { seconds: 15 * 60 };
+
+    /// In seconds; 0: for ever.
+    #[must_use]
+    pub const fn seconds(self) -> u32 {
+        self.seconds
+    }
 }
 
 impl FromStr for TokenTtl {

@@ -9,9 +9,9 @@ use metalsim_actors::kube::version::{KubernetesVersion, NoVersion};
 use super::decode::Decoder;
 use super::layers::KeyPath;
 use super::raw::{RawClusterAddressing, RawClusters};
-use crate::cluster::endpoints::Addressing;
-use crate::cluster::image_version::ImageVersion;
-use crate::cluster::names::is_subdomain;
+use crate::values::addressing::Addressing;
+use crate::values::image_version::ImageVersion;
+use crate::values::names::is_subdomain;
 
 /// The word for a configuration that comes from the pod's own service account.
 const IN_CLUSTER: &str = "in-cluster";
@@ -80,6 +80,7 @@ pub(super) fn validate(raw: &RawClusters, decoder: &mut Decoder) -> Clusters {
             pod_start: raw.pod_start.0,
             pod_stop: raw.pod_stop.0,
             pod_run: raw.pod_run.0,
+            node_monitor_grace: raw.node_monitor_grace.0,
             ..Behaviour::default()
         },
     }

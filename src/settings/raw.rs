@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cluster::image_version::ImageVersion;
+use crate::values::image_version::ImageVersion;
 
 use super::values::{
     AgentTlsValue, HttpUrl, LabelValue, LatencyValue, Listen, ListenList, NamePattern, PowerValue, Secret,
@@ -231,6 +231,7 @@ pub(super) struct RawClusters {
     pub(super) pod_start: LatencyValue,
     pub(super) pod_stop: LatencyValue,
     pub(super) pod_run: LatencyValue,
+    pub(super) node_monitor_grace: Span,
 }
 
 impl Default for RawClusters {
@@ -240,6 +241,7 @@ impl Default for RawClusters {
             pod_start,
             pod_stop,
             pod_run,
+            node_monitor_grace,
             ..
         } = Behaviour::default();
         Self {
@@ -259,6 +261,7 @@ impl Default for RawClusters {
             pod_start: LatencyValue(pod_start),
             pod_stop: LatencyValue(pod_stop),
             pod_run: LatencyValue(pod_run),
+            node_monitor_grace: Span(node_monitor_grace),
         }
     }
 }

@@ -4,13 +4,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use metalsim::boot::system;
 use metalsim::forge::cluster::Settings;
 use metalsim::forge::kubeadm::Node;
 use metalsim::forge::{Bootstrap, Cluster, Role, cloud_config};
 use metalsim_actors::node::os::description::SystemDescription;
-use metalsim_actors::node::os::intent::{Discovery, DiscoveryTrust, Intent, KeyPair, Pki};
+use metalsim_actors::node::os::intent::{Discovery, DiscoveryTrust, Intent, KeyPair, Pki, TokenLifetime};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -185,8 +186,9 @@ fn machines_of_a_cluster_belong_together_in_every_format_and_version() {
             panic!("{:?}", init.bootstrap_tokens)
         };
         let hash = hash_of(&init.pki.cluster_ca.as_ref().unwrap().public, forge.0.path());
-        discovers(&control_plane.discovery, token.expose(), &hash);
-        discovers(&worker.discovery, token.expose(), &hash);
+        assert_eq!(token.lifetime, TokenLifetime::For(Duration::from_secs(15 * 60)));
+        discovers(&control_plane.discovery, token.token.expose(), &hash);
+        discovers(&worker.discovery, token.token.expose(), &hash);
         assert_eq!(init.pki, control_plane.pki);
         let host_name = (format == "cloud-config").then_some("host-1");
         for node in [&init.node, &control_plane.node, &worker.node] {

@@ -10,9 +10,12 @@ mod architecture;
 mod boot_fetch;
 mod boot_media;
 mod control;
+mod fkas;
 mod forge;
 mod images;
 mod kube;
+#[cfg(feature = "management")]
+mod management;
 mod outbound;
 mod redfish;
 mod scenario;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use metalsim::cluster::endpoints::Addressing;
 use metalsim::settings::{Auth, Invalid, Settings, Sources, default_tree};
 use metalsim_actors::timing::Latency;
 use serde_json::Value;
@@ -188,6 +189,7 @@ fn later_layers_win() {
             ("fleet[0].count", "2"),
             ("timing.agent_commands", "{write_image: 0s}"),
         ]),
+        ..Sources::default()
     })
     .unwrap();
     assert_eq!((settings.seed, settings.speed), (5, 3.0));
@@ -265,6 +267,7 @@ fn files_that_cannot_be_read_are_named_with_the_other_problems() {
         ],
         environment: pairs(&[("METALSIM_SPEED", "fast"), ("METALSIM_LOG__COLOUR", "red")]),
         flags: pairs(&[("fleet[3].count", "1")]),
+        ..Sources::default()
     };
     let error = Settings::load(&sources).unwrap_err();
     let origins: Vec<_> = error
@@ -290,7 +293,7 @@ fn files_that_cannot_be_read_are_named_with_the_other_problems() {
 
 #[test]
 fn contradictions_are_refused() {
-    let cases: [(&[(&str, &str)], &str); 14] = [
+    let cases: [(&[(&str, &str)], &str); 20] = [
         (
             &[
                 ("redfish.username", "a"),
@@ -312,10 +315,79 @@ fn contradictions_are_refused() {
         (&[("fleet", "7")], "fleet[0]"),
         (&[("fleet", "[[node-1]]")], "fleet[0]"),
         (&[("redfish", "127.0.0.1:80")], "redfish"),
+        (&[("clusters.advertise_host", "h.example")], "clusters.listen"),
+        (&[("clusters.addressing", "name")], "clusters.domain"),
+        (
+            &[("clusters.addressing", "address"), ("clusters.listen", "0.0.0.0")],
+            "clusters.listen",
+        ),
+        (
+            &[
+                ("clusters.addressing", "name"),
+                ("clusters.domain", "d"),
+                ("clusters.port", "9999"),
+            ],
+            "clusters.port",
+        ),
+        (&[("clusters.reconcile", "true")], "clusters.reconcile"),
+        (
+            &[("clusters.management_kubeconfig", "/absent")],
+            "clusters.management_kubeconfig",
+        ),
     ];
     for (set, key) in cases {
         assert_eq!(wrong_keys(&flags(set)), [key], "{set:?}");
     }
+}
+
+#[test]
+fn endpoints_of_clusters_are_typed() {
+    let load = |set: &[(&str, &str)]| Settings::load(&flags(set)).unwrap().clusters;
+    let port = |host: &str, listen: [u8; 4]| Addressing::Port {
+        host: host.into(),
+        listen: listen.into(),
+        ports: 20_000..=29_999,
+    };
+    assert_eq!(load(&[]).addressing, port("127.0.0.1", [127, 0, 0, 1]));
+    assert_eq!(
+        load(&[
+            ("clusters.advertise_host", "metalsim.example"),
+            ("clusters.listen", "0.0.0.0")
+        ])
+        .addressing,
+        port("metalsim.example", [0, 0, 0, 0])
+    );
+    assert_eq!(
+        load(&[
+            ("clusters.addressing", "address"),
+            ("clusters.addresses", "10.1.0.0/20")
+        ])
+        .addressing,
+        Addressing::Address {
+            network: [10, 1, 0, 0].into(),
+            length: 20,
+            port: 6443
+        }
+    );
+    assert_eq!(
+        load(&[
+            ("clusters.addressing", "name"),
+            ("clusters.domain", "sim.example"),
+            ("clusters.port", "443")
+        ])
+        .addressing,
+        Addressing::Name {
+            domain: "sim.example".into(),
+            listen: [127, 0, 0, 1].into(),
+            port: 443
+        }
+    );
+    assert_eq!(load(&[]).management, None);
+    let management = load(&[("clusters.management_kubeconfig", "in-cluster")]).management;
+    assert_eq!(
+        management.map(|it| (it.kubeconfig, it.reconcile)),
+        Some((None, false))
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A fleet with its frontends in this process, on free ports.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -250,6 +250,12 @@ impl World {
         }
         self.clusters.stop();
     }
+}
+
+/// A loopback address that no other process of these tests uses; `number` tells the tests of a process apart.
+pub(crate) fn own_address(number: u8) -> Ipv4Addr {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 64 | (high & 0x3f), low, number)
 }
 
 fn free_port(protocol: Protocol) -> Vec<TcpListener> {

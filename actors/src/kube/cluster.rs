@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::compactor::{Compaction, Compactor};
 use super::controller::{Behaviour, Context, Key, Kubelet, Kubelets, Queue};
 use super::controllers;
 use super::etcd::Etcd;
@@ -51,6 +52,7 @@ pub struct Cluster {
     queue: Queue,
     /// The version up to which the controllers have seen the changes.
     seen: u64,
+    compactor: Compactor,
 }
 
 impl fmt::Debug for Cluster {
@@ -75,6 +77,7 @@ impl Cluster {
             seed,
             queue: Queue::default(),
             seen: 0,
+            compactor: Compactor::default(),
         }
     }
 
@@ -93,6 +96,12 @@ impl Cluster {
     /// Its etcd, to change.
     pub fn etcd_mut(&mut self) -> Option<&mut Etcd> {
         self.etcd.as_deref_mut()
+    }
+
+    /// Whether its objects can be read and written: its etcd has a quorum, or there is none.
+    #[must_use]
+    pub fn has_storage(&self) -> bool {
+        self.etcd().is_none_or(Etcd::has_quorum)
     }
 
     /// Gives it an etcd, or takes it.
@@ -144,7 +153,8 @@ impl Cluster {
         }
     }
 
-    /// Lets the controllers work until nothing is due at `now`, or `most` looks were taken: then `next` is `now`.
+    /// Lets the controllers work until nothing is due at `now`, or `most` looks were taken: then `next` is `now`. Without storage they
+    /// wait for it.
     pub fn settle(&mut self, now: DateTime<Utc>, most: usize) -> Settled {
         let mut settled = Settled {
             next: None,
@@ -152,6 +162,9 @@ impl Cluster {
             failed: 0,
             refusal: None,
         };
+        if !self.has_storage() {
+            return settled;
+        }
         loop {
             self.observe(now);
             if settled.looks >= most {
@@ -184,6 +197,11 @@ impl Cluster {
         }
         settled.next = self.queue.next();
         settled
+    }
+
+    /// Forgets the history that is old enough. Call it after [`Self::settle`].
+    pub fn compact(&mut self, now: DateTime<Utc>) -> Compaction {
+        self.compactor.look(&mut self.store, now)
     }
 
     /// Shows new changes to the controllers.

@@ -293,6 +293,10 @@ pub fn run(store: &mut Store, action: &Action, now: DateTime<Utc>) -> Result<(),
             store.replace(&resource, Part::Main, draft, options).map(drop)
         }
         Action::Release { finalizer, .. } => {
+            // A dependent that changed meanwhile still names it, and would be collected as one whose owner is gone.
+            if *finalizer == ORPHAN && store.dependents_of(object.uid).next().is_some() {
+                return Err(Status::modified(resource.named(), object.name()));
+            }
             let mut draft = object.draft();
             draft.meta.finalizers.retain(|name| name != finalizer);
             store.replace(&resource, Part::Main, draft, options).map(drop)

@@ -9,6 +9,7 @@ pub mod auth;
 pub mod binding;
 pub mod bootstrap;
 pub mod cluster;
+pub mod compactor;
 pub mod controller;
 pub mod controllers;
 pub mod convert;

@@ -27,7 +27,6 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
-use bytes::Bytes;
 use serde::Serialize;
 
 use definitions::{Definitions, name_of_kind};
@@ -53,7 +52,7 @@ const INFO: v3::Info = v3::Info {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Document {
     /// Its text, or its message.
-    pub body: Bytes,
+    pub body: Arc<[u8]>,
     /// A hash of what it says: the entity tag, without quotes, and `hash` in the index.
     pub hash: Arc<str>,
 }
@@ -150,12 +149,22 @@ fn definitions(edition: Edition, served: &[Served<'_>]) -> Definitions {
         }
     }
     // What each stream of changes consists of.
-    if let Some(name) = name_of_kind("", "v1", "WatchEvent")
-        && let Some(schema) = definitions::definition(edition, &name)
-    {
-        definitions.insert(name, schema);
+    if let Some(schema) = definitions::definition(edition, definitions::WATCH_EVENT) {
+        definitions.insert(definitions::WATCH_EVENT.to_owned(), schema);
     }
     definitions
+}
+
+/// The document of a group and version.
+fn write_v3(path: &str, served: &[Served<'_>]) -> Vec<u8> {
+    let own = served
+        .first()
+        .map(|(resource, version)| (&*resource.group, &*version.name));
+    v3::write(
+        own.as_slice(),
+        paths(path, served),
+        definitions(Edition::V3, served),
+    )
 }
 
 /// Documents about what lies above the groups' versions.
@@ -204,13 +213,7 @@ static V3: LazyLock<BTreeMap<String, LazyLock<Document, Make>>> = LazyLock::new(
     };
     for (path, served) in served(BUILT_IN.iter()) {
         let own = path.clone();
-        add(
-            own,
-            Box::new(move || {
-                let definitions = definitions(Edition::V3, &served);
-                Document::of(v3::write(paths(&path, &served), definitions))
-            }),
-        );
+        add(own, Box::new(move || Document::of(write_v3(&path, &served))));
     }
     let groups = groups(BUILT_IN.iter());
     let above = ["api", "apis", "version"].map(str::to_owned);
@@ -221,7 +224,7 @@ static V3: LazyLock<BTreeMap<String, LazyLock<Document, Make>>> = LazyLock::new(
         if let Some(paths) = discovery(&path, &groups) {
             add(
                 path,
-                Box::new(move || Document::of(v3::write(paths, Definitions::new()))),
+                Box::new(move || Document::of(v3::write(&[], paths, Definitions::new()))),
             );
         }
     }
@@ -264,10 +267,8 @@ pub fn v3_index(registry: &Registry) -> Document {
         .collect();
     for group in groups(customs(registry)) {
         let path = format!("apis/{group}");
-        if !hashes.contains_key(&path) {
-            let hash = cache::hash(&[path.as_bytes()]);
-            hashes.insert(path, hash);
-        }
+        let hash = cache::hash(&[path.as_bytes()]);
+        hashes.entry(path).or_insert(hash);
     }
     for (path, served) in served(customs(registry)) {
         let hash = custom_hash(&path, &served);
@@ -294,7 +295,7 @@ pub fn v3_document(registry: &Registry, path: &str) -> Option<Document> {
         return Some(cache::document(hash, || {
             let built_in = served(BUILT_IN.iter()).remove(path).unwrap_or_default();
             let all: Vec<Served<'_>> = built_in.into_iter().chain(custom.iter().copied()).collect();
-            v3::write(paths(path, &all), definitions(Edition::V3, &all))
+            write_v3(path, &all)
         }));
     }
     if let Some(document) = V3.get(path) {
@@ -302,7 +303,9 @@ pub fn v3_document(registry: &Registry, path: &str) -> Option<Document> {
     }
     let paths = discovery(path, &groups(customs(registry)))?;
     let hash = cache::hash(&[path.as_bytes()]);
-    Some(cache::document(hash, || v3::write(paths, Definitions::new())))
+    Some(cache::document(hash, || {
+        v3::write(&[], paths, Definitions::new())
+    }))
 }
 
 fn v2_of<'a>(resources: impl Iterator<Item = &'a Arc<Resource>>) -> v2::Document {

@@ -107,7 +107,7 @@ fn is_zero(value: &u32) -> bool {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Status {
-    /// Why it failed; `None` for a success.
+    /// Why it failed; `None` for a success, and for a failure that the server has no word for.
     pub reason: Option<Reason>,
     /// HTTP status.
     pub code: u16,
@@ -126,14 +126,7 @@ impl Serialize for Status {
         map.serialize_entry("apiVersion", "v1")?;
         let resume = self.resume.iter().map(|token| ("continue", token));
         map.serialize_entry("metadata", &resume.collect::<BTreeMap<_, _>>())?;
-        map.serialize_entry(
-            "status",
-            if self.reason.is_some() {
-                "Failure"
-            } else {
-                "Success"
-            },
-        )?;
+        map.serialize_entry("status", if self.is_failure() { "Failure" } else { "Success" })?;
         if !self.message.is_empty() {
             map.serialize_entry("message", &self.message)?;
         }
@@ -144,7 +137,7 @@ impl Serialize for Status {
             map.serialize_entry("details", details)?;
         }
         // A success that confirms a deletion carries no code on the wire (kubernetes: `handlers/delete.go`).
-        if self.reason.is_some() {
+        if self.is_failure() {
             map.serialize_entry("code", &self.code)?;
         }
         map.end()
@@ -418,6 +411,21 @@ impl Status {
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.details.get_or_insert_default().retry_after_seconds = seconds;
         self
+    }
+
+    /// 500 for an error of what stands behind the server, in its words (kubernetes: `responsewriters/status.go`, `ErrorToAPIStatus`).
+    #[must_use]
+    pub fn behind(message: impl Into<String>) -> Self {
+        Self {
+            reason: None,
+            ..Self::failure(Reason::InternalError, message)
+        }
+    }
+
+    /// Whether it is no success.
+    #[must_use]
+    pub const fn is_failure(&self) -> bool {
+        self.code >= 400
     }
 
     /// Whether the reason is `reason`.

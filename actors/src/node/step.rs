@@ -9,14 +9,12 @@ use super::effect::{
     BootFailure, BootImage, BootRequest, BootResult, CallKind, Effect, Effects, Outcome, Record,
 };
 use super::firmware::{BootOrderPosition, Host, System};
-use super::os::description::SystemDescription;
-use super::os::intent::Intent;
-use super::os::membership::{BootstrapFailure, Machine, Membership, PATIENCE, RETRY};
-use super::os::{Os, Stage};
 use super::{Event, Node, Refused, Reply};
 use crate::ids::Epoch;
 use crate::seed::Seed;
 use crate::time::SimInstant;
+
+mod system;
 
 /// Most transitions of one step. A node whose every duration is zero goes through a boot in fewer than ten; reaching
 /// this is a bug, and stopping here keeps one node from holding up its shard.
@@ -311,87 +309,6 @@ impl Node {
             System::Live | System::Setup => {}
         }
         self.host = Host::Running(system);
-    }
-
-    // --- installed system -----------------------------------------------------------------------------------------
-
-    fn start_os(&mut self, out: &mut Effects) {
-        let stage = match self.disk.config_drive() {
-            Some(config_drive) => {
-                out.push(self.epoch, Effect::ReadConfigDrive(Arc::clone(config_drive)));
-                Stage::Reading
-            }
-            None => Stage::Up,
-        };
-        self.os = Some(Box::new(Os {
-            stage,
-            description: None,
-            complaint: None,
-        }));
-    }
-
-    fn on_config_drive_read(&mut self, now: SimInstant, description: Arc<SystemDescription>) {
-        let latency = self.kind.timing.cloud_init.draw(self.draw("cloud-init"));
-        if let Some(os) = self.os.as_mut().filter(|os| os.stage == Stage::Reading) {
-            os.stage = Stage::Configuring { until: now + latency };
-            os.description = Some(description);
-        }
-    }
-
-    fn advance_os(&mut self, now: SimInstant, out: &mut Effects) {
-        let Some(os) = self.os.as_deref() else { return };
-        let until = match os.stage {
-            Stage::Configuring { .. } => now + PATIENCE,
-            Stage::Bootstrapping { until, .. } => until,
-            Stage::Reading | Stage::Up | Stage::BootstrapFailed => return,
-        };
-        let kubeadm = os.intent().is_some_and(Intent::calls_kubeadm);
-        let stage = match &os.description {
-            // It runs once: at later boots only the kubelet starts.
-            Some(description) if kubeadm && self.disk.membership.is_none() => {
-                let machine = Machine {
-                    identity: Arc::clone(&self.identity),
-                    kind: Arc::clone(&self.kind),
-                    image: self.disk.image.clone(),
-                };
-                let bootstrap = Effect::Bootstrap {
-                    description: Arc::clone(description),
-                    machine: Box::new(machine),
-                };
-                out.push(self.epoch, bootstrap);
-                Stage::Bootstrapping { retry: None, until }
-            }
-            _ => Stage::Up,
-        };
-        if let Some(os) = &mut self.os {
-            os.stage = stage;
-        }
-    }
-
-    fn on_bootstrapped(&mut self, now: SimInstant, result: Result<Arc<Membership>, BootstrapFailure>) {
-        let Some(os) = &mut self.os else { return };
-        let Stage::Bootstrapping { retry: None, until } = os.stage else {
-            return;
-        };
-        match result {
-            Ok(membership) => {
-                self.disk.membership = Some(membership);
-                os.complaint = None;
-                os.stage = Stage::Up;
-            }
-            Err(failure) => {
-                let retry = now + RETRY;
-                os.stage = if failure.again && retry < until {
-                    Stage::Bootstrapping {
-                        retry: Some(retry),
-                        until,
-                    }
-                } else {
-                    Stage::BootstrapFailed
-                };
-                os.complaint = Some(failure.why);
-            }
-        }
     }
 
     // --- BMC ----------------------------------------------------------------------------------------------------

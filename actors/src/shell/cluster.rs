@@ -209,13 +209,14 @@ impl ClusterRef {
         Ok(())
     }
 
-    /// Lets controllers work for a slice of time. Returns when they want to go on.
-    fn settle(&self) -> Option<DateTime<Utc>> {
+    /// Lets controllers work for a slice of time. Returns when there is work again, and whether all watchers are to move on.
+    fn settle(&self) -> (Option<DateTime<Utc>>, bool) {
         let now = self.now();
         let mut cluster = self.cluster.write().unwrap_or_else(PoisonError::into_inner);
         let settled = catch_unwind(AssertUnwindSafe(|| cluster.settle(now, SLICE)));
+        let compaction = cluster.compact(now);
         drop(cluster);
-        match settled {
+        let next = match settled {
             Ok(settled) => {
                 if let Some(refusal) = settled.refusal {
                     tracing::debug!(
@@ -235,20 +236,27 @@ impl ClusterRef {
                 // What it was about is off the queue: the others go on.
                 Some(now)
             }
-        }
+        };
+        (next.into_iter().chain(compaction.next).min(), compaction.marked)
     }
 
-    /// Wakes those who watch what has changed.
-    fn wake(&self) {
+    /// Wakes all who watch.
+    fn wake_all(&self) {
+        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        wakers.by_resource.retain(|_, waker| waker.send(()).is_ok());
+    }
+
+    /// Wakes those who watch what has changed, or all.
+    fn wake(&self, all: bool) {
         let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
         let cluster = self.cluster.read().unwrap_or_else(PoisonError::into_inner);
         let (version, oldest) = (cluster.store.version(), cluster.store.oldest_version());
-        if wakers.told == version {
+        if wakers.told == version && !all {
             return;
         }
         // Those who wait for other resources must move on too, or they fall out of the window though they missed nothing.
         let half = oldest + version.saturating_sub(oldest) / 2;
-        if wakers.all_woken < half || wakers.told < oldest {
+        if all || wakers.all_woken < half || wakers.told < oldest {
             wakers.all_woken = version;
             wakers.by_resource.retain(|_, waker| waker.send(()).is_ok());
         } else {
@@ -279,8 +287,8 @@ struct ClusterActor {
 
 impl ClusterActor {
     fn work(&mut self, context: &mut Context<Self>) {
-        let next = self.cluster.settle();
-        self.cluster.wake();
+        let (next, all) = self.cluster.settle();
+        self.cluster.wake(all);
         self.rearm(next, context);
     }
 
@@ -324,13 +332,19 @@ impl Handler<Write> for ClusterActor {
 
     fn handle(&mut self, message: Write, context: &mut Self::Context) {
         let now = self.cluster.now();
-        {
+        let lost_storage = {
             let mut cluster = self
                 .cluster
                 .cluster
                 .write()
                 .unwrap_or_else(PoisonError::into_inner);
+            let had_storage = cluster.has_storage();
             (message.0)(&mut cluster, now);
+            had_storage && !cluster.has_storage()
+        };
+        if lost_storage {
+            // Watches end.
+            self.cluster.wake_all();
         }
         self.cluster.waiting.fetch_sub(1, Ordering::AcqRel);
         self.work(context);

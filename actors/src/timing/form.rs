@@ -157,7 +157,7 @@ impl JsonSchema for Latency {
                 form("constant", span.clone()),
                 form("uniform", json_schema!({"type": "array", "items": span, "minItems": 2, "maxItems": 2})),
                 form("normal", members(["mean", "sd"], [span.clone(), span.clone()])),
-                form("log_normal", members(["median", "sigma"], [span.clone(), sigma])),
+                form("log_normal", members(["median", "sigma"], [span, sigma])),
             ],
         })
     }

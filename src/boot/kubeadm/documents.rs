@@ -1,18 +1,25 @@
 //! kubeadm's documents: `kubeadm.k8s.io/v1beta1` to `v1beta4`, whose arguments are a map or, in v1beta4, a list.
 
 use std::collections::BTreeMap;
+use std::str::FromStr as _;
 use std::sync::Arc;
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use metalsim_actors::node::bmc::Secret;
 use metalsim_actors::node::os::intent::{
-    ClusterConfiguration, Discovery, DiscoveryTrust, Endpoint, Etcd, LocalApiEndpoint, Networking,
-    NodeRegistration, Taint,
+    BootstrapToken, ClusterConfiguration, Discovery, DiscoveryTrust, Endpoint, Etcd, LocalApiEndpoint,
+    Networking, NodeRegistration, Taint, TokenLifetime,
 };
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::user_data::{LARGEST, parse_yaml};
 use super::CERTIFICATES_DIR;
+use crate::forge::values::TokenTtl;
+
+/// How long a token holds unless it says otherwise.
+const TOKEN: Duration = Duration::from_secs(24 * 3600);
 
 /// Most documents of a file.
 const MOST_DOCUMENTS: usize = 64;
@@ -32,7 +39,7 @@ pub(super) struct Documents {
 pub(super) struct GivenInit {
     pub(super) node: NodeRegistration,
     pub(super) local: LocalApiEndpoint,
-    pub(super) tokens: Vec<Secret>,
+    pub(super) tokens: Vec<BootstrapToken>,
 }
 
 pub(super) struct GivenJoin {
@@ -93,6 +100,10 @@ struct RawInit {
 #[derive(Deserialize)]
 struct RawToken {
     token: String,
+    #[serde(default)]
+    ttl: Option<String>,
+    #[serde(default)]
+    expires: Option<DateTime<Utc>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -231,7 +242,7 @@ pub(super) fn read(path: &str, text: &str) -> Documents {
                         .bootstrap_tokens
                         .unwrap_or_default()
                         .iter()
-                        .map(|given| Secret::new(&given.token))
+                        .map(|given| token(given, &place, problems))
                         .collect(),
                 });
             }
@@ -248,6 +259,25 @@ pub(super) fn read(path: &str, text: &str) -> Documents {
         }
     }
     documents
+}
+
+/// A token; without a time to live it holds for kubeadm's (kubernetes: `cmd/kubeadm/app/constants`, `DefaultTokenDuration`).
+fn token(given: &RawToken, place: &str, problems: &mut Vec<Box<str>>) -> BootstrapToken {
+    let ttl = given.ttl.as_deref().map(TokenTtl::from_str).transpose();
+    let lifetime = match (given.expires, ttl) {
+        (Some(expires), _) => TokenLifetime::Until(expires),
+        (None, Ok(None)) => TokenLifetime::For(TOKEN),
+        (None, Ok(Some(ttl))) if ttl.seconds() == 0 => TokenLifetime::Ever,
+        (None, Ok(Some(ttl))) => TokenLifetime::For(Duration::from_secs(ttl.seconds().into())),
+        (None, Err(error)) => {
+            problems.push(format!("{place}: bootstrapTokens: {error}").into());
+            TokenLifetime::For(TOKEN)
+        }
+    };
+    BootstrapToken {
+        token: Secret::new(&given.token),
+        lifetime,
+    }
 }
 
 /// The documents between lines of three dashes.
@@ -486,4 +516,29 @@ fn is_token(text: &str) -> bool {
 fn is_hash(text: &str) -> bool {
     text.strip_prefix("sha256:")
         .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_of_tokens() {
+        let hours = |hours: u64| TokenLifetime::For(Duration::from_secs(hours * 3600));
+        let until = "2030-01-01T00:00:00Z".parse().unwrap();
+        for (line, lifetime, problems) in [
+            ("", hours(24), 0),
+            ("ttl: 2h0m0s", hours(2), 0),
+            ("ttl: 0s", TokenLifetime::Ever, 0),
+            ("expires: '2030-01-01T00:00:00Z'", TokenLifetime::Until(until), 0),
+            ("ttl: soon", hours(24), 1),
+        ] {
+            let text = format!(
+                "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nbootstrapTokens:\n- token: abcdef.0123456789abcdef\n  {line}\n"
+            );
+            let read = read("kubeadm.yaml", &text);
+            assert_eq!(read.init.unwrap().tokens[0].lifetime, lifetime, "{line}");
+            assert_eq!(read.problems.len(), problems, "{line}: {:?}", read.problems);
+        }
+    }
 }

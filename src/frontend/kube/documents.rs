@@ -20,21 +20,33 @@ use super::query::Query;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The checks that `/livez?verbose` names (kubernetes: `pkg/controlplane`, the ones that a server without plug-ins has).
-const CHECKS: [&str; 12] = [
-    "ping",
-    "log",
-    "etcd",
-    "poststarthook/start-apiserver-admission-initializer",
-    "poststarthook/generic-apiserver-start-informers",
-    "poststarthook/start-apiextensions-informers",
-    "poststarthook/start-apiextensions-controllers",
-    "poststarthook/crd-informer-synced",
-    "poststarthook/bootstrap-controller",
-    "poststarthook/rbac/bootstrap-roles",
-    "poststarthook/scheduling/bootstrap-system-priority-classes",
-    "poststarthook/start-kube-apiserver-admission-initializer",
+/// What the server checks of itself (kubernetes: `apiserver/pkg/server`, `pkg/controlplane`, those that a server without plug-ins has),
+/// and which endpoints look at it.
+const CHECKS: [(&str, &[&str]); 15] = [
+    ("ping", EVERYWHERE),
+    ("log", EVERYWHERE),
+    ("etcd", EVERYWHERE),
+    ("etcd-readiness", READINESS),
+    ("informer-sync", READINESS),
+    ("poststarthook/start-apiserver-admission-initializer", EVERYWHERE),
+    ("poststarthook/generic-apiserver-start-informers", EVERYWHERE),
+    ("poststarthook/start-apiextensions-informers", EVERYWHERE),
+    ("poststarthook/start-apiextensions-controllers", EVERYWHERE),
+    ("poststarthook/crd-informer-synced", EVERYWHERE),
+    ("poststarthook/bootstrap-controller", EVERYWHERE),
+    ("poststarthook/rbac/bootstrap-roles", EVERYWHERE),
+    (
+        "poststarthook/scheduling/bootstrap-system-priority-classes",
+        EVERYWHERE,
+    ),
+    (
+        "poststarthook/start-kube-apiserver-admission-initializer",
+        EVERYWHERE,
+    ),
+    ("shutdown", READINESS),
 ];
+const EVERYWHERE: &[&str] = &["healthz", "livez", "readyz"];
+const READINESS: &[&str] = &["readyz"];
 
 /// Answers a path outside of the resources.
 pub(super) fn serve(server: &Server, request: &HttpRequest, path: &str, query: &Query<'_>) -> Answer {
@@ -48,13 +60,8 @@ pub(super) fn serve(server: &Server, request: &HttpRequest, path: &str, query: &
             &json!({"paths": server.cluster.read(|cluster| paths(cluster.store.registry()))}),
         )),
         ["healthz" | "livez" | "readyz"] => health(server, parts.first().unwrap_or(&""), query),
-        ["healthz" | "livez" | "readyz", check @ ..] => {
-            let check = check.join("/");
-            if CHECKS.contains(&check.as_str()) {
-                Ok(answer::body(200, TEXT, b"ok".to_vec()))
-            } else {
-                Err(Status::unknown_resource())
-            }
+        [endpoint @ ("healthz" | "livez" | "readyz"), check @ ..] => {
+            one_check(server, endpoint, &check.join("/"))
         }
         ["version"] => Ok(answer::json(200, &server.identity.version().info())),
         ["metrics"] => Ok(answer::body(
@@ -200,7 +207,7 @@ fn paths(registry: &Registry) -> Vec<String> {
     .map(ToOwned::to_owned)
     .into();
     for endpoint in ["healthz", "livez", "readyz"] {
-        paths.extend(CHECKS.iter().map(|check| format!("/{endpoint}/{check}")));
+        paths.extend(checks(endpoint).map(|check| format!("/{endpoint}/{check}")));
     }
     for resource in registry.iter().filter(|resource| !resource.group.is_empty()) {
         paths.push(format!("/apis/{}", resource.group));
@@ -213,28 +220,50 @@ fn paths(registry: &Registry) -> Vec<String> {
     paths
 }
 
-/// `ok`, or with `verbose` every check; 500 while etcd has no quorum (apiserver: `pkg/server/healthz`).
-fn health(server: &Server, endpoint: &str, query: &Query<'_>) -> Answer {
-    let etcd = server.cluster.read(|cluster| {
-        cluster
-            .etcd()
-            .is_none_or(metalsim_actors::kube::etcd::Etcd::has_quorum)
-    });
-    let excluded: Vec<&str> = query.all("exclude").collect();
-    let failed = !etcd && !excluded.contains(&"etcd");
-    if !failed && !query.flag("verbose") {
-        return Ok(answer::body(200, TEXT, b"ok".to_vec()));
+/// The checks that an endpoint looks at.
+fn checks(endpoint: &str) -> impl Iterator<Item = &'static str> {
+    CHECKS
+        .iter()
+        .filter(move |(_, endpoints)| endpoints.contains(&endpoint))
+        .map(|(check, _)| *check)
+}
+
+/// Whether a check fails: those of etcd, while it has no quorum.
+fn fails(server: &Server, check: &str) -> bool {
+    matches!(check, "etcd" | "etcd-readiness") && super::storage::usable(server).is_err()
+}
+
+/// One check alone (apiserver: `pkg/server/healthz`, `adaptCheckToHandler`).
+fn one_check(server: &Server, endpoint: &str, check: &str) -> Answer {
+    if !checks(endpoint).any(|known| known == check) {
+        return Err(Status::unknown_resource());
     }
+    Ok(if fails(server, check) {
+        let text = "internal server error: error getting data from etcd: context deadline exceeded\n";
+        answer::body(500, TEXT, text.into())
+    } else {
+        answer::body(200, TEXT, b"ok".to_vec())
+    })
+}
+
+/// `ok`, or with `verbose` or after a failure every check (apiserver: `pkg/server/healthz`).
+fn health(server: &Server, endpoint: &str, query: &Query<'_>) -> Answer {
+    let excluded: Vec<&str> = query.all("exclude").collect();
     let mut text = String::new();
-    for check in CHECKS {
+    let mut failed = false;
+    for check in checks(endpoint) {
         // Writing to a text cannot fail.
         let _written = if excluded.contains(&check) {
             writeln!(text, "[+]{check} excluded: ok")
-        } else if check == "etcd" && !etcd {
+        } else if fails(server, check) {
+            failed = true;
             writeln!(text, "[-]{check} failed: reason withheld")
         } else {
             writeln!(text, "[+]{check} ok")
         };
+    }
+    if !failed && !query.flag("verbose") {
+        return Ok(answer::body(200, TEXT, b"ok".to_vec()));
     }
     let verdict = if failed { "failed" } else { "passed" };
     let _written = writeln!(text, "{endpoint} check {verdict}");

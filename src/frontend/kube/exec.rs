@@ -3,6 +3,8 @@
 //! What follows is the error that a container runtime gives for an image without a shell. It comes on the error stream of the
 //! remote command protocol, so that clients print it and end as they do in life (kubernetes: `kubelet/pkg/cri/streaming/remotecommand`).
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, web};
 use actix_ws::CloseCode;
 use metalsim_actors::kube::status::Status;
@@ -11,6 +13,7 @@ use uuid::Uuid;
 
 use super::answer::Answer;
 use super::call::{Place, Server};
+use super::kubelet;
 use super::query::Query;
 use super::spdy;
 use super::upgrade::{self, Protocol};
@@ -31,15 +34,10 @@ pub(super) fn serve(
     query: &Query<'_>,
     payload: web::Payload,
 ) -> Answer {
-    let pod = server
-        .cluster
-        .read(|cluster| cluster.store.get(place.target(), &place.name).cloned())?;
-    if pod.at(&["spec", "nodeName"]).is_none() {
-        return Err(Status::bad_request(format!(
-            "pod {} does not have a host assigned",
-            pod.name()
-        )));
-    }
+    let pod = server.cluster.read(|cluster| {
+        let pod = cluster.store.get(place.target(), &place.name)?;
+        kubelet::dial(cluster, pod).map(|()| Arc::clone(pod))
+    })?;
     let why = if place.subresource == "exec" {
         let command = query.text("command");
         if command.is_empty() {

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::stream;
 use metalsim_actors::kube::cluster::Cluster;
-use metalsim_actors::kube::controller::Kubelet;
 use metalsim_actors::kube::controllers::pod_log::{self, Follower, LogQuery};
 use metalsim_actors::kube::object::Object;
 use metalsim_actors::kube::status::Status;
@@ -63,18 +62,9 @@ pub(super) fn serve(call: &Call<'_>, place: Place) -> Answer {
 
 /// Logs come from the kubelet: there are none while it is silent.
 fn reachable(cluster: &Cluster, pod: &Object, container: &str) -> Result<(), Status> {
-    let node = metalsim_actors::kube::store::node_of(pod);
-    if !matches!(
-        cluster.kubelets().get(node.as_str()),
-        Some(Kubelet::Stopped { .. })
-    ) {
-        return Ok(());
-    }
-    let address = pod
-        .at(&["status", "hostIP"])
-        .and_then(|address| address.as_str().map(ToOwned::to_owned))
-        .unwrap_or(node);
-    Err(pod_log::unreachable(pod, container, &address))
+    super::kubelet::silent(cluster, pod).map_or(Ok(()), |address| {
+        Err(pod_log::unreachable(pod, container, &address))
+    })
 }
 
 /// A log that is followed.

@@ -10,6 +10,7 @@ mod call;
 mod documents;
 mod exec;
 mod http2;
+mod kubelet;
 pub mod listener;
 mod log;
 pub mod names;
@@ -21,6 +22,7 @@ mod render;
 pub mod request;
 mod review;
 mod spdy;
+mod storage;
 mod subresource;
 mod upgrade;
 mod watch;
@@ -124,6 +126,9 @@ async fn resource(call: &Call<'_>, payload: web::Payload) -> Answer {
     request.extensions_mut().insert(template(&place));
     let view = View::new(form(request)?, query)?;
     check_verb(&place, action)?;
+    if action != Action::Watch && review::of(&place).is_none() {
+        storage::usable(server)?;
+    }
     if place.subresource().is_some() && write::part(&place.subresource).is_none() {
         return subresource::serve(call, place, action, payload).await;
     }

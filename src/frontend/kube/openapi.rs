@@ -3,6 +3,7 @@
 use actix_web::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, LOCATION, VARY,
 };
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use metalsim_actors::kube::accept::{self, Schemas};
 use metalsim_actors::kube::openapi::{self, Document};
@@ -89,6 +90,6 @@ fn send(request: &HttpRequest, document: Document, content_type: &str) -> HttpRe
     } else {
         answer
             .insert_header((CONTENT_TYPE, content_type))
-            .body(document.body)
+            .body(Bytes::from_owner(document.body))
     }
 }

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::answer::Answer;
 use super::call::{Place, Server};
+use super::kubelet;
 use super::spdy;
 use super::upgrade::{self, Protocol};
 
@@ -31,17 +32,12 @@ const HALF_OPEN_MAX: usize = 64;
 /// Answers `portforward`.
 ///
 /// # Errors
-/// 400 without an upgrade or when the pod does not run, 404 without the pod.
+/// 400 without an upgrade or when the pod has no node, 404 without the pod, 500 when the kubelet of the node is silent.
 pub(super) fn serve(server: &Server, request: &HttpRequest, place: &Place, payload: web::Payload) -> Answer {
-    let pod = server
-        .cluster
-        .read(|cluster| cluster.store.get(place.target(), &place.name).cloned())?;
-    if pod.at(&["spec", "nodeName"]).is_none() {
-        return Err(Status::bad_request(format!(
-            "pod {} does not have a host assigned",
-            pod.name()
-        )));
-    }
+    let pod = server.cluster.read(|cluster| {
+        let pod = cluster.store.get(place.target(), &place.name)?;
+        kubelet::dial(cluster, pod).map(|()| Arc::clone(pod))
+    })?;
     let forwards = Forwards {
         server: Arc::clone(server),
         pod,

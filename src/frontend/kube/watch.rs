@@ -22,6 +22,7 @@ use super::call::{Place, Server};
 use super::query::Query;
 use super::read::selectors;
 use super::render::{self, View};
+use super::storage;
 use crate::cluster::api_server::StreamPermit;
 use crate::frontend::connection::InRequest;
 
@@ -45,6 +46,7 @@ pub(super) fn start(
     busy: Option<InRequest>,
 ) -> Answer {
     let (labels, fields) = selectors(&place, query)?;
+    storage::watchable(server)?;
     let permit = server.stream().ok_or_else(|| {
         Status::too_many_requests("too many watches are open, please try again later.").retry_after(1)
     })?;
@@ -130,8 +132,10 @@ impl Watch {
             }
             // From here on a change wakes, so none is missed.
             self.wake.mark_unchanged();
-            let polled = self.poll();
-            match polled {
+            if storage::watchable(&self.server).is_err() {
+                return None;
+            }
+            match self.poll() {
                 Ok(events) if !events.is_empty() => return Some(self.write(&events)),
                 Ok(_) => {}
                 Err(status) => {

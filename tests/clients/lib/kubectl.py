@@ -34,7 +34,12 @@ class Kubectl:
         folder.mkdir(parents=True, exist_ok=True)
         self.program = program
         self.kubeconfig = kubeconfig
-        self._home = folder
+        self.home = folder.resolve()
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What it finds in its environment beside everything else."""
+        return {"KUBECONFIG": str(self.kubeconfig), "HOME": str(self.home), "TZ": "UTC"}
 
     def run(
         self, *arguments: str, stdin: str | None = None, code: int | None = 0, limit: float = 120
@@ -47,7 +52,7 @@ class Kubectl:
             capture_output=True,
             text=True,
             timeout=limit,
-            env={**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self._home), "TZ": "UTC"},
+            env={**os.environ, **self.env},
         )
         if code is not None and done.returncode != code:
             raise KubectlFailed(

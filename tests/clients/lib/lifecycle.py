@@ -34,7 +34,7 @@ DEPLOY = Step("deploy", "active", "active")
 UNDEPLOY = Step("undeploy", "available", "deleted")
 
 
-def deploy_with(config_drive: Json) -> Step:
+def deploy_with(config_drive: Json | str) -> Step:
     """A deployment whose config drive Ironic builds from meta data, user data and network data."""
     return Step("deploy", "active", "active", {"configdrive": config_drive})
 
@@ -60,13 +60,14 @@ class Fleet:
         self,
         client: IronicClient,
         nodes: Mapping[str, str],
-        steps: Sequence[Step],
+        steps: Sequence[Step] | Mapping[str, Sequence[Step]],
         watch: Callable[[Sequence[Progress]], None] = lambda _: None,
         go_on_after_failure: bool = False,
     ) -> None:
-        """``nodes``: UUID to name. ``watch`` is called after each look at Ironic."""
+        """``nodes``: UUID to name. ``steps``: of all, or of each by its UUID. ``watch`` is called after each look at
+        Ironic."""
         self._client = client
-        self._steps = steps
+        self._steps = steps if isinstance(steps, Mapping) else dict.fromkeys(nodes, steps)
         self._watch = watch
         self._go_on = go_on_after_failure
         self.nodes = {uuid: Progress(uuid, name) for uuid, name in nodes.items()}
@@ -91,16 +92,16 @@ class Fleet:
             time.sleep(0.5)
 
     def _is_open(self, node: Progress) -> bool:
-        return node.error is None and node.step < len(self._steps)
+        return node.error is None and node.step < len(self._steps[node.uuid])
 
     def _ask(self, node: Progress) -> None:
-        step = self._steps[node.step]
+        step = self._steps[node.uuid][node.step]
         node.began = time.monotonic()
         self._client.set_state(node.uuid, step.verb, **step.arguments)
         node.asked = True
 
     def _look(self, node: Progress, seen: Json) -> None:
-        step = self._steps[node.step]
+        step = self._steps[node.uuid][node.step]
         node.state = seen["provision_state"]
         # A verb that ends in the state it began in (inspect) is done when Ironic has no target left.
         at_rest = not seen["target_provision_state"]

@@ -1,7 +1,8 @@
 //! The API server of a cluster, in process: what clients rely on, over real sockets.
 
-mod harness;
+pub(crate) mod harness;
 mod kube_rs;
+mod protobuf;
 mod raw;
 mod slow_readers;
 mod tokens;

@@ -535,9 +535,11 @@ async fn patches_that_cannot_be_done_are_refused() {
     http.patch("merge", &format!("{MAPS}/missing"), &json!({}))
         .await
         .must(404);
-    http.patch("merge", &one, &json!({"data": {"a": 1}}))
+    let mistyped = http
+        .patch("merge", &one, &json!({"data": {"a": 1}}))
         .await
-        .must(400);
+        .must(422);
+    assert_eq!(mistyped["details"]["causes"][0]["field"], "patch", "{mistyped}");
     http.patch("merge", &one, &json!(["no", "object"]))
         .await
         .must(400);

@@ -267,6 +267,7 @@ fn truncate(subsets: &mut Subsets) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::service_pods::HEADLESS;
     use super::*;
     use crate::kube::controllers::testing::World;
     use crate::kube::store::Part;

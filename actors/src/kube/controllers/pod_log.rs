@@ -312,11 +312,9 @@ impl Follower {
 pub fn unreachable(pod: &Object, container: &str, address: &str) -> Status {
     let (namespace, name) = (pod.namespace().unwrap_or(""), pod.name());
     let url = format!("https://{address}:10250/containerLogs/{namespace}/{name}/{container}");
-    let mut status = Status::internal("");
-    status.reason = None;
-    status.details = None;
-    status.message = format!("Get \"{url}\": dial tcp {address}:10250: connect: no route to host");
-    status
+    Status::behind(format!(
+        "Get \"{url}\": dial tcp {address}:10250: connect: no route to host"
+    ))
 }
 
 #[cfg(test)]

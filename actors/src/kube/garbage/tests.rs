@@ -171,6 +171,21 @@ fn orphans_stay_and_forget() {
 }
 
 #[test]
+fn orphans_of_two_owners_stay() {
+    let mut store = store();
+    let (a, b) = (
+        make(&mut store, "a", &[], false),
+        make(&mut store, "b", &[], false),
+    );
+    make(&mut store, "c", &[&a, &b], false);
+    delete(&mut store, "a", Propagation::Orphan);
+    delete(&mut store, "b", Propagation::Orphan);
+    settle(&mut store);
+    assert_eq!(left(&store), ["c"]);
+    assert!(store.get(target(), "c").unwrap().head.owners.is_empty());
+}
+
+#[test]
 fn one_owner_is_enough_to_live() {
     let mut store = store();
     let (a, b) = (

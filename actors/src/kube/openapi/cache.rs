@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
-use bytes::Bytes;
 use serde_json::Value;
 use sha2::{Digest as _, Sha512};
 
@@ -87,7 +86,7 @@ pub(super) fn of_custom(resource: &Resource, version: &Version) -> Arc<str> {
 
 #[derive(Default)]
 struct Kept {
-    documents: HashMap<Arc<str>, Bytes>,
+    documents: HashMap<Arc<str>, Arc<[u8]>>,
     bytes: usize,
 }
 
@@ -101,12 +100,17 @@ pub(super) fn document(hash: Arc<str>, make: impl FnOnce() -> Vec<u8>) -> Docume
         .get(&hash)
         .cloned();
     let body = known.unwrap_or_else(|| {
-        let body = Bytes::from(make());
+        let body: Arc<[u8]> = make().into();
         let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.bytes.saturating_add(body.len()) > MOST_BYTES {
             *kept = Kept::default();
         }
-        if body.len() <= MOST_BYTES && kept.documents.insert(Arc::clone(&hash), body.clone()).is_none() {
+        if body.len() <= MOST_BYTES
+            && kept
+                .documents
+                .insert(Arc::clone(&hash), Arc::clone(&body))
+                .is_none()
+        {
             kept.bytes = kept.bytes.saturating_add(body.len());
         }
         body

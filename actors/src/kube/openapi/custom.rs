@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::definitions::{Definitions, LIST_META, OBJECT_META, text};
+use super::definitions::{Definitions, KINDS, LIST_META, OBJECT_META, text};
 use super::model::{Additional, Edition, Schema};
 use super::{names, words};
 use crate::kube::resource::{Resource, Version};
 
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
+const INT_OR_STRING: &str = "x-kubernetes-int-or-string";
 const EMBEDDED: &str = "x-kubernetes-embedded-resource";
 
 /// Adds the definitions of the objects and lists of one version.
@@ -38,10 +39,7 @@ pub(super) fn define(edition: Edition, resource: &Resource, version: &Version, i
             ..Schema::of("array")
         },
     );
-    list.rest.insert(
-        "x-kubernetes-group-version-kind".to_owned(),
-        kind(&resource.list_kind),
-    );
+    list.rest.insert(KINDS.to_owned(), kind(&resource.list_kind));
     into.insert(name, schema);
     into.insert(list_name, list);
 }
@@ -59,6 +57,8 @@ fn object(edition: Edition, name: &str, source: Option<&Arc<Value>>) -> Schema {
             return open();
         }
         simplify(&mut schema);
+    } else {
+        unfold(&mut schema);
     }
     schema.kind = Some("object".to_owned());
     add_embedded(edition, &mut schema);
@@ -108,6 +108,16 @@ fn add_embedded(edition: Edition, schema: &mut Schema) {
         if !schema.required.iter().any(|required| required == name) {
             schema.required.push(name.to_owned());
         }
+    }
+}
+
+/// Says in plain words what "a number or a text" is (apiextensions-apiserver: `pkg/apiserver/schema/unfold.go`).
+fn unfold(schema: &mut Schema) {
+    if schema.flag(INT_OR_STRING) && schema.any_of.is_empty() && schema.all_of.is_empty() {
+        schema.any_of = ["integer", "string"].map(Schema::of).to_vec();
+    }
+    for part in parts(schema) {
+        unfold(part);
     }
 }
 

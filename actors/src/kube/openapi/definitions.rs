@@ -20,8 +20,13 @@ pub(super) const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Objec
 pub(super) const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 /// The body of a patch.
 pub(super) const PATCH: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
+/// One change in a watch.
+pub(super) const WATCH_EVENT: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent";
 /// The facts about the running program, `/version`.
 pub(super) const VERSION_INFO: &str = "io.k8s.apimachinery.pkg.version.Info";
+
+/// The kinds that a definition is the form of.
+pub(super) const KINDS: &str = "x-kubernetes-group-version-kind";
 
 /// A definition that has no struct with fields of its own.
 const SPECIAL: [(Special, &str); 10] = [
@@ -109,6 +114,16 @@ pub(super) fn definition(edition: Edition, name: &str) -> Option<Schema> {
     Some(schema)
 }
 
+/// The names of all definitions.
+#[cfg(test)]
+pub(super) fn known_names() -> impl Iterator<Item = String> {
+    let structs = Wire::built_in().messages().map(|(_, of)| names::definition(of));
+    let special = SPECIAL.iter().map(|(_, name)| (*name).to_owned());
+    structs
+        .chain(special)
+        .chain([PATCH.to_owned(), VERSION_INFO.to_owned()])
+}
+
 /// Adds all that the definitions refer to, and what that refers to.
 pub(super) fn complete(edition: Edition, definitions: &mut Definitions) {
     let mut wanted: Vec<String> = Vec::new();
@@ -186,9 +201,9 @@ fn structure(edition: Edition, message: &Message) -> Schema {
         for name in ["apiVersion", "kind"] {
             schema.properties.insert(name.to_owned(), text(&owner, name));
         }
-        schema
-            .rest
-            .insert("x-kubernetes-group-version-kind".to_owned(), kinds(message));
+    }
+    if message.typed || owner == WATCH_EVENT {
+        schema.rest.insert(KINDS.to_owned(), kinds(message));
     }
     if facts::of(&message.package, &message.name).is_some_and(|facts| facts.atomic) {
         schema
@@ -271,6 +286,23 @@ fn value(edition: Edition, of: &FieldType) -> Schema {
             additional_properties: Some(Additional::Of(Box::new(value(edition, item)))),
             ..Schema::of("object")
         },
+    }
+}
+
+/// Takes away the kinds of other groups and versions than the core one and these.
+pub(super) fn keep_kinds(definitions: &mut Definitions, api_versions: &[(&str, &str)]) {
+    for schema in definitions.values_mut() {
+        let Some(kinds) = schema.rest.get_mut(KINDS).and_then(Value::as_array_mut) else {
+            continue;
+        };
+        if kinds.len() < 2 {
+            continue;
+        }
+        kinds.retain(|kind| {
+            let text = |key: &str| kind.get(key).and_then(Value::as_str).unwrap_or("");
+            let (group, version) = (text("group"), text("version"));
+            group.is_empty() || api_versions.contains(&(group, version))
+        });
     }
 }
 

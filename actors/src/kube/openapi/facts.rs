@@ -56,6 +56,12 @@ impl Facts {
     pub(super) fn field(&self, name: &str) -> Option<&Marks> {
         self.fields.get(name)
     }
+
+    /// The fields that have marks.
+    #[cfg(test)]
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.fields.keys().copied()
+    }
 }
 
 /// What is said of a struct, by package and name.

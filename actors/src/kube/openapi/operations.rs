@@ -105,12 +105,23 @@ pub(super) const fn meaning(code: u16) -> &'static str {
     }
 }
 
-const PRODUCES: [&str; 4] = [
+/// Content types of answers: those of custom resources, of discovery, of objects and of lists are the first so many.
+const PRODUCES: [&str; 7] = [
     "application/json",
     "application/yaml",
     "application/vnd.kubernetes.protobuf",
     "application/cbor",
+    "application/json;stream=watch",
+    "application/vnd.kubernetes.protobuf;stream=watch",
+    "application/cbor-seq",
 ];
+const FOR_CUSTOM: usize = 2;
+const FOR_DISCOVERY: usize = 3;
+const FOR_OBJECTS: usize = 4;
+
+fn produces(count: usize) -> &'static [&'static str] {
+    PRODUCES.get(..count).unwrap_or(&PRODUCES)
+}
 
 /// What the operations of one resource have in common.
 struct Maker<'a> {
@@ -155,11 +166,11 @@ impl Maker<'_> {
             body: None,
             codes: &[200],
             consumes: vec!["*/*"],
-            produces: if self.resource.custom {
-                PRODUCES.first_chunk::<2>().map_or(&[], |some| some)
+            produces: produces(if self.resource.custom {
+                FOR_CUSTOM
             } else {
-                &PRODUCES
-            },
+                FOR_OBJECTS
+            }),
         }
     }
 
@@ -270,8 +281,13 @@ impl Maker<'_> {
         };
         Operation {
             description: format!("Lists or watches objects of kind {kind}."),
-            parameters: if everywhere { Vec::new() } else { LIST.to_vec() },
+            parameters: LIST.to_vec(),
             content: Content::Of(self.definition(&list)),
+            produces: produces(if self.resource.custom {
+                FOR_CUSTOM
+            } else {
+                PRODUCES.len()
+            }),
             ..self.operation(Method::Get, "list", &rest, "list")
         }
     }
@@ -357,7 +373,13 @@ impl Maker<'_> {
             let own = given
                 .into_iter()
                 .filter(|option| !more.iter().any(|other| other.name == option.name));
-            parameters.iter().chain(more).cloned().chain(own).collect()
+            parameters
+                .iter()
+                .filter(|parameter| **parameter != PRETTY)
+                .chain(more)
+                .cloned()
+                .chain(own)
+                .collect()
         };
         paths.push(Path {
             path: path.clone(),
@@ -379,6 +401,26 @@ impl Maker<'_> {
     }
 }
 
+/// Parameters that all operations of a path have stand with the path (kube-openapi: `pkg/builder/openapi.go`).
+fn share(path: &mut Path) {
+    let Some((first, others)) = path.operations.split_first() else {
+        return;
+    };
+    let common: Vec<Parameter> = first
+        .parameters
+        .iter()
+        .filter(|parameter| others.iter().all(|other| other.parameters.contains(parameter)))
+        .cloned()
+        .collect();
+    for operation in &mut path.operations {
+        operation
+            .parameters
+            .retain(|parameter| !common.contains(parameter));
+    }
+    path.parameters.extend(common);
+    path.parameters.sort_by(|one, other| one.name.cmp(&other.name));
+}
+
 /// The paths of one version of a resource.
 pub(super) fn of_resource(resource: &Resource, version: &Version) -> Vec<Path> {
     let group = if resource.group.is_empty() {
@@ -395,12 +437,9 @@ pub(super) fn of_resource(resource: &Resource, version: &Version) -> Vec<Path> {
     let mut paths = Vec::new();
     let (root, scope) = if resource.namespaced {
         if resource.verbs.has(Verb::List) {
-            let mut parameters = LIST.to_vec();
-            parameters.push(PRETTY);
-            parameters.sort_by(|one, other| one.name.cmp(&other.name));
             paths.push(Path {
                 path: format!("{group}/{}", resource.plural),
-                parameters,
+                parameters: vec![PRETTY],
                 operations: vec![maker.list(true)],
             });
         }
@@ -449,6 +488,7 @@ pub(super) fn of_resource(resource: &Resource, version: &Version) -> Vec<Path> {
             maker.subresource(&root, &named, sub, &mut paths);
         }
     }
+    paths.iter_mut().for_each(share);
     paths
 }
 
@@ -469,7 +509,7 @@ pub(super) fn of_discovery(path: String, id: String, tag: String, definition: St
             content: Content::Of(definition),
             codes: &[200],
             consumes: Vec::new(),
-            produces: &PRODUCES,
+            produces: produces(FOR_DISCOVERY),
         }],
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct PathItem {
 #[derive(Serialize, Debug)]
 #[serde(untagged)]
 pub(super) enum Input {
-    Body(BodyInput),
+    Body(Box<BodyInput>),
     Plain(PlainInput),
 }
 
@@ -103,12 +103,12 @@ fn parameter(parameter: &Parameter) -> Input {
 
 fn operation(from: operations::Operation) -> Operation {
     let body = from.body.as_ref().map(|body| {
-        Input::Body(BodyInput {
+        Input::Body(Box::new(BodyInput {
             place: "body",
             name: "body",
             required: body.required,
             schema: Edition::V2.reference(&body.definition),
-        })
+        }))
     });
     let answer = match &from.content {
         Content::Text => Schema::of("string"),

@@ -218,14 +218,19 @@ fn operation(from: operations::Operation) -> Operation {
     }
 }
 
-/// The text of a document with these paths and definitions, and all that they refer to.
-pub(super) fn write(paths: Vec<operations::Path>, mut schemas: Definitions) -> Vec<u8> {
+/// The text of a document of these groups and versions with these paths and definitions, and all that they refer to.
+pub(super) fn write(
+    api_versions: &[(&str, &str)],
+    paths: Vec<operations::Path>,
+    mut schemas: Definitions,
+) -> Vec<u8> {
     for name in super::mentioned(&paths) {
         if let Some(schema) = definitions::definition(Edition::V3, &name) {
             schemas.entry(name).or_insert(schema);
         }
     }
     definitions::complete(Edition::V3, &mut schemas);
+    definitions::keep_kinds(&mut schemas, api_versions);
     let document = Document {
         openapi: "3.0.0",
         info: super::INFO,

@@ -21,7 +21,7 @@ fn read(text: &'static str) -> Words {
 }
 
 /// The name without what most definitions have in front.
-fn short(definition: &str) -> &str {
+pub(super) fn short(definition: &str) -> &str {
     definition
         .strip_prefix("io.k8s.api.")
         .or_else(|| definition.rsplit_once("pkg.").map(|(_, rest)| rest))
@@ -38,4 +38,12 @@ pub(super) fn of_field(definition: &str, field: &str) -> Option<&'static str> {
     let own = WORDS.get(short(definition)).and_then(|words| words.get(field));
     let any = || WORDS.get("*").and_then(|words| words.get(field));
     own.or_else(any).copied()
+}
+
+/// Every definition and field that has words.
+#[cfg(test)]
+pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    WORDS
+        .iter()
+        .flat_map(|(definition, words)| words.keys().map(|field| (*definition, *field)))
 }

@@ -185,6 +185,9 @@ impl Store {
                 self.window_bytes = self.window_bytes.saturating_sub(oldest.object.weight());
             }
         }
+        if self.window.capacity() > self.window.len().saturating_mul(4) {
+            self.window.shrink_to(self.window.len().saturating_mul(2));
+        }
         self.floor = self.floor.max(version);
     }
 

@@ -124,9 +124,7 @@ impl Store {
         options: WriteOptions<'_>,
     ) -> Result<Written, Status> {
         let mut draft = draft(target, body)?;
-        if draft.meta.name.is_empty() {
-            name.clone_into(&mut draft.meta.name);
-        }
+        set_namespace(target, &mut draft)?;
         check_name(&draft, name)?;
         let Some(existing) = self.find(target.resource, target.namespace, name) else {
             if !target.resource.traits.create_on_update || part != Part::Main {
@@ -197,7 +195,8 @@ impl Store {
                 patch::strategic(current, body, &version.layout)?
             }
         };
-        let draft = draft(target, patched).map_err(in_patch)?;
+        let mut draft = draft(target, patched.clone()).map_err(|status| in_patch(status, &patched))?;
+        set_namespace(target, &mut draft)?;
         check_name(&draft, name)?;
         let prepared = self.prepare_update(target, &existing, draft, part, options, None)?;
         self.written(resource, prepared, false, options)
@@ -420,7 +419,7 @@ impl Store {
             entries
         };
         if timeless(&managed) != timeless(&existing.managed) || object != **existing {
-            object.managed = managed.into();
+            object.managed = self.interner.managed(&managed);
         }
         let emptied = object.head.finalizers.is_empty()
             && existing

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::node::bmc::Secret;
@@ -78,10 +80,31 @@ pub struct Init {
     pub local: LocalApiEndpoint,
     /// Certificates and keys that were written.
     pub pki: Pki,
-    /// `bootstrapTokens[].token`.
-    pub bootstrap_tokens: Box<[Secret]>,
+    /// `bootstrapTokens`.
+    pub bootstrap_tokens: Box<[BootstrapToken]>,
     /// Documents of other kinds, such as `KubeletConfiguration`.
     pub other_documents: Box<[Arc<str>]>,
+}
+
+/// A token that machines join with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BootstrapToken {
+    /// `token`.
+    pub token: Secret,
+    /// `ttl` or `expires`.
+    pub lifetime: TokenLifetime,
+}
+
+/// How long a token holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenLifetime {
+    /// For ever.
+    Ever,
+    /// From `kubeadm init` on.
+    For(Duration),
+    /// Until then.
+    Until(DateTime<Utc>),
 }
 
 /// `kubeadm join` of a control-plane node.

@@ -105,9 +105,20 @@ pub(super) fn set_status(kind: usize, value: u8, object: &mut Value) {
     match kind {
         PODS => object["status"]["phase"] = ["Pending", "Running", "Failed"][usize::from(value % 3)].into(),
         5 => object["status"]["nodeInfo"]["osImage"] = value.to_string().into(),
-        // Zero is left out by Go.
+        // Zero is left out by Go. Kinds without a status drop it.
         _ => object["status"]["replicas"] = (value + 1).into(),
     }
+}
+
+/// Sets a field of the specification that nothing else sets, and one that only a custom kind keeps.
+pub(super) fn stray(kind: usize, object: &mut Value) {
+    match kind {
+        DEPLOYMENTS => object["spec"]["paused"] = true.into(),
+        PODS => object["spec"]["activeDeadlineSeconds"] = 7.into(),
+        5 => object["spec"]["providerID"] = "stray".into(),
+        _ => {}
+    }
+    object["spec"]["stray"] = true.into();
 }
 
 /// Sets an entry of a map in `metadata`; maps that get empty go.

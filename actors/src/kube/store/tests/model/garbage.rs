@@ -72,7 +72,6 @@ impl World {
             let version = self.store.version();
             for action in garbage::sweep(&self.store) {
                 let now = self.now();
-                eprintln!("STAT gc {}", format!("{action:?}").split(' ').next().unwrap());
                 if let Err(status) = garbage::run(&mut self.store, &action, now) {
                     assert_eq!(status.code, 409, "the collector is not refused: {status}");
                 }
@@ -104,16 +103,6 @@ impl World {
                 "what has an owner, or is orphaned, stays: {key:?}"
             );
         }
-        eprintln!(
-            "STAT settled objects={} withowners={} terminating={} fg={}",
-            after.len() / 5 * 5,
-            after.values().filter(|v| !owners(v).is_empty()).count(),
-            after.values().filter(|v| is_terminating(v)).count(),
-            after
-                .values()
-                .filter(|v| is_terminating(v) && has(v, "foregroundDeletion"))
-                .count()
-        );
         self.settled(&after);
     }
 

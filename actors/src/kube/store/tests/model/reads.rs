@@ -280,7 +280,6 @@ impl World {
         );
         if let Some(token) = page.continue_token {
             list.token = token;
-            eprintln!("STAT page");
             list.rest = rest;
             self.lists.push(list);
         }
@@ -307,7 +306,6 @@ impl World {
             return self.page(answer.expect("versions in the window are told"), list);
         }
         let status = answer.unwrap_err();
-        eprintln!("STAT resumed");
         assert_eq!(status.code, 410, "compacted versions are gone");
         let token = status.resume.expect("who may not go on can go on otherwise");
         let page = ask(&self.store, &token).unwrap();
@@ -422,9 +420,6 @@ impl World {
         if watch.cursor < self.floor && owed < most {
             assert_eq!(answer.unwrap_err().code, 410, "who lags behind is told");
             return;
-        }
-        for e in answer.as_ref().unwrap() {
-            eprintln!("STAT event {:?} end={}", e.kind, e.initial_events_end);
         }
         let events = answer.expect("versions in the window are told");
         assert!(events.len() <= most);
