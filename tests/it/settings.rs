@@ -171,6 +171,7 @@ fn later_layers_win() {
     );
     let second = file(&folder, "second.toml", "speed = 3\n[log]\nformat = 'json'\n");
     let settings = Settings::load(&Sources {
+        scenario: None,
         files: vec![first, second],
         environment: pairs(&[
             ("METALSIM_REDFISH__LISTEN", "127.0.0.1:81,127.0.0.1:82"),
@@ -257,6 +258,7 @@ fn secrets_stay_out_of_messages() {
 fn files_that_cannot_be_read_are_named_with_the_other_problems() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources {
+        scenario: None,
         files: vec![
             folder.path().join("absent.yaml"),
             file(&folder, "a.ini", "x"),
