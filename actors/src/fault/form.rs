@@ -20,6 +20,7 @@ use crate::timing::Span;
 /// what else is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("required" = ["name", "what"]))]
 pub struct FaultForm {
     /// Name, unique among the faults. Draws depend on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
