@@ -189,7 +189,6 @@ fn later_layers_win() {
             ("fleet[0].count", "2"),
             ("timing.agent_commands", "{write_image: 0s}"),
         ]),
-        ..Sources::default()
     })
     .unwrap();
     assert_eq!((settings.seed, settings.speed), (5, 3.0));
@@ -267,7 +266,6 @@ fn files_that_cannot_be_read_are_named_with_the_other_problems() {
         ],
         environment: pairs(&[("METALSIM_SPEED", "fast"), ("METALSIM_LOG__COLOUR", "red")]),
         flags: pairs(&[("fleet[3].count", "1")]),
-        ..Sources::default()
     };
     let error = Settings::load(&sources).unwrap_err();
     let origins: Vec<_> = error
