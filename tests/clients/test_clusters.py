@@ -411,7 +411,10 @@ def test_nothing_is_left(site: Site, note: Callable[[str], None]) -> None:
     assert "refused" in site.kubectl().fails("get", "nodes")
     host, port = site.forge.endpoint.rsplit(":", 1)
     with socket.socket() as probe:
+        # Connections that ended a moment ago are no listeners.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, int(port)))
+        probe.listen()
     assert site.rig.metalsim.clusters() == []
     for line in [*site.spent, site.rig.cpu_report()]:
         note(line)
