@@ -70,7 +70,7 @@ def client_certificate(folder: Path, name: str, authority: tuple[str, str]) -> C
 
 @contextmanager
 def forwarded(kubectl: Kubectl, pod: str, port: int, env: Mapping[str, str]) -> Iterator[tuple[int, Path]]:
-    """A port of this machine that leads to one of a pod in ``kube-system`` while this is open, and its log."""
+    """A port of this machine that leads to a pod in ``kube-system`` while this is open, and its log."""
     log = kubectl.home / f"forward-{pod}-{port}.log"
     log.unlink(missing_ok=True)
     command = [
