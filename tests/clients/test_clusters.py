@@ -1,7 +1,7 @@
 """A Kubernetes cluster out of nothing but deployments by Ironic, and its life: etcd, power, the end.
 
-The tests belong together and run in the order in which they stand: three control planes and two workers come up, are
-looked at, lose power, and go.
+The tests belong together and run in the order in which they stand: three control planes and two workers come
+up, are looked at, lose power, and go.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ NAMES = CONTROL_PLANES + WORKERS
 GRACE = "3s"
 UNINITIALIZED = "node.cluster.x-k8s.io/uninitialized"
 KUBECTLS = sorted(programs())
-# Ways to forward a port: a kubectl and what it is told. Debian's speaks SPDY only, newer ones tunnel it through
-# WebSockets.
+# Ways to forward a port: a kubectl and what it is told. Debian's speaks SPDY only, newer ones tunnel it
+# through WebSockets.
 WEBSOCKETS = "KUBECTL_PORT_FORWARD_WEBSOCKETS"
 WAYS = {"debian": ("debian", {})}
 if "path" in KUBECTLS:
@@ -411,7 +411,10 @@ def test_nothing_is_left(site: Site, note: Callable[[str], None]) -> None:
     assert "refused" in site.kubectl().fails("get", "nodes")
     host, port = site.forge.endpoint.rsplit(":", 1)
     with socket.socket() as probe:
+        # Connections that ended a moment ago are no listeners.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, int(port)))
+        probe.listen()
     assert site.rig.metalsim.clusters() == []
     for line in [*site.spent, site.rig.cpu_report()]:
         note(line)

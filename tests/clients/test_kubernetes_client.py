@@ -43,6 +43,12 @@ NOT_TOLD = {"swap", "running_in_user_namespace", "kube_proxy_version"}
 
 
 def test_nodes_have_what_a_node_has(core: client.CoreV1Api) -> None:
+
+    def ready(node: client.V1Node) -> bool:
+        return any(one.type == "Ready" and one.status == "True" for one in node.status.conditions)
+
+    # They are a second after the start of their kubelets.
+    wait_until("the nodes are ready", lambda: all(map(ready, core.list_node().items)))
     nodes = core.list_node().items
     assert len(nodes) == 3
     for node in nodes:

@@ -39,12 +39,12 @@ class Certificate:
 
 
 def client_certificate(folder: Path, name: str, authority: tuple[str, str]) -> Certificate:
-    """A certificate as KubeadmControlPlane makes one for itself, signed by this authority (certificate and key)."""
+    """A certificate as KubeadmControlPlane makes one for itself, signed by this authority."""
     issuer = x509.load_pem_x509_certificate(authority[0].encode())
     issuer_key = serialization.load_pem_private_key(authority[1].encode(), None)
     assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "cluster-api.x-k8s.io")]))
@@ -70,7 +70,7 @@ def client_certificate(folder: Path, name: str, authority: tuple[str, str]) -> C
 
 @contextmanager
 def forwarded(kubectl: Kubectl, pod: str, port: int, env: Mapping[str, str]) -> Iterator[tuple[int, Path]]:
-    """A port of this machine that leads to a port of a pod in ``kube-system`` while this is open, and kubectl's log."""
+    """A port of this machine that leads to a pod in ``kube-system`` while this is open, and its log."""
     log = kubectl.home / f"forward-{pod}-{port}.log"
     log.unlink(missing_ok=True)
     command = [

@@ -1,4 +1,4 @@
-"""``metalsim userdata`` as a user calls it: what makes a cluster of machines, and its administrator's kubeconfig."""
+"""``metalsim userdata`` as a user calls it: what makes a cluster of machines, and its kubeconfig."""
 
 from __future__ import annotations
 

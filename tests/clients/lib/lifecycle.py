@@ -64,8 +64,8 @@ class Fleet:
         watch: Callable[[Sequence[Progress]], None] = lambda _: None,
         go_on_after_failure: bool = False,
     ) -> None:
-        """``nodes``: UUID to name. ``steps``: of all, or of each by its UUID. ``watch`` is called after each look at
-        Ironic."""
+        """``nodes``: UUID to name. ``steps``: of all, or of each by its UUID. ``watch`` is called after each
+        look at Ironic."""
         self._client = client
         self._steps = steps if isinstance(steps, Mapping) else dict.fromkeys(nodes, steps)
         self._watch = watch
