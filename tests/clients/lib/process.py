@@ -12,21 +12,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_given: set[int] = set()
 
 
 def free_port() -> int:
     """A loopback port that nobody uses now. Servers that are restarted keep theirs.
 
     Below the range from which the kernel takes ports for outgoing connections: those come and go by the
-    thousand, and one of them must not sit on the port when the server wants it.
+    thousand, and one of them must not sit on the port when the server wants it. None is given twice.
     """
     while True:
         with socket.socket() as probe:
             port = random.randrange(10_240, 32_768)
+            if port in _given:
+                continue
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
 
 
