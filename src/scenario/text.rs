@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn what_cannot_be_parsed_says_where() {
         for (found, line) in [
-            (Document::yaml("a: 1\nb: [\n"), 3),
+            (Document::yaml("a: 1\nb: [\n"), 2),
             (Document::yaml("a: 1\na: 2\n"), 2),
             (Document::json("{\"a\": 1,\n}"), 2),
             (Document::toml("a = 1\nb = \n"), 2),
