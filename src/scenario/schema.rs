@@ -13,6 +13,15 @@ const WHAT: &str = "/$defs/FaultForm/properties/what";
 pub fn schema() -> Value {
     let generator = SchemaSettings::draft2020_12().into_generator();
     let mut schema = generator.into_root_schema_for::<RawScenario>().to_value();
+    // The types take what lacks these, so that everything that is missing is found at once.
+    for (pointer, required) in [
+        ("", json!(["duration"])),
+        ("/$defs/FaultForm", json!(["name", "what"])),
+    ] {
+        if let Some(table) = schema.pointer_mut(pointer).and_then(Value::as_object_mut) {
+            table.insert("required".to_owned(), required);
+        }
+    }
     // A fault whose parameters may all be left out may be written as its word alone.
     if let Some(what) = schema.pointer_mut(WHAT)
         && let Some(tables) = what.as_object_mut().and_then(|what| what.remove("oneOf"))

@@ -16,8 +16,9 @@ use crate::phase::Phase;
 use crate::time::SimInstant;
 use crate::timing::Span;
 
-/// A fault. `name` and `what` are required; that is found when it is resolved, so that a reader can go on and find
-/// what else is wrong.
+/// A fault.
+// `name` and `what` are required. That is found when it is resolved, so that a reader goes on and finds what else is
+// wrong.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("required" = ["name", "what"]))]
