@@ -12,12 +12,13 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::ServiceConfig;
 use anyhow::Context as _;
 use futures_util::future::join_all;
+use metalsim_actors::fault::{FaultSet, NodeIndex};
 use metalsim_actors::ids::NodeId;
 use metalsim_actors::node::agent::AgentSettings;
 use metalsim_actors::node::profile::HardwareProfile;
 use metalsim_actors::node::{Identity, Kind};
 use metalsim_actors::seed::Seed;
-use metalsim_actors::shell::{ClusterServices, Fleet, NodeStart, Permits, Services, ShardPlan};
+use metalsim_actors::shell::{ClusterServices, FaultBoard, Fleet, NodeStart, Permits, Services, ShardPlan};
 use metalsim_actors::time::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -66,10 +67,11 @@ const MOST_SESSIONS: usize = 20_000;
 /// # Errors
 /// If a socket cannot be opened, a certificate cannot be used, or a part does not start.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
+    let faults = FaultSet::none(Seed::root(settings.seed));
     tls::install_provider();
     server::raise_file_limit();
     actix_rt::System::new().block_on(async {
-        let app = App::start(settings).await?;
+        let app = App::start(settings, faults).await?;
         app.until_told_to_stop().await?;
         app.stop().await;
         Ok(())
@@ -189,11 +191,11 @@ fn bmc_address(listen: &[SocketAddr]) -> Option<Arc<str>> {
 }
 
 impl App {
-    /// Opens the sockets, starts the nodes, serves.
+    /// Opens the sockets, starts the nodes, serves. `faults` are in force from the start.
     ///
     /// # Errors
     /// Every socket that cannot be opened; a certificate that cannot be used; threads that do not start.
-    pub async fn start(settings: Settings) -> anyhow::Result<Self> {
+    pub async fn start(settings: Settings, faults: FaultSet) -> anyhow::Result<Self> {
         let sockets = Sockets::open(&settings)?;
         let agents = AgentSide::new(&settings, sockets.agent.first())?;
         let redfish_tls = match &settings.redfish.tls {
@@ -203,8 +205,13 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(WallClock::start(settings.speed));
         let seed = Seed::root(settings.seed);
         let metrics = Arc::new(Metrics::new());
-        let (clusters, reconciling) = clusters(&settings, seed, &clock, &metrics).await?;
-        let fleet = start_fleet(&settings, agents.settings, seed, &clock, &metrics, &clusters).await?;
+        let common = ClusterServices {
+            clock: Arc::clone(&clock),
+            recorder: metrics.clone(),
+            faults: Arc::new(FaultBoard::new(faults)),
+        };
+        let (clusters, reconciling) = clusters(&settings, seed, &common, &metrics).await?;
+        let fleet = start_fleet(&settings, agents.settings, seed, &common, &metrics, &clusters).await?;
         let directory = Arc::new(Directory::new(fleet.nodes().to_vec()));
         let readiness = Arc::new(Readiness::default());
 
@@ -371,14 +378,11 @@ fn local_addresses(listeners: &[TcpListener]) -> std::io::Result<Vec<SocketAddr>
 async fn clusters(
     settings: &Settings,
     seed: Seed,
-    clock: &Arc<dyn Clock>,
+    common: &ClusterServices,
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<(Arc<Manager>, Option<JoinHandle<()>>)> {
     let host = Host {
-        services: ClusterServices {
-            clock: Arc::clone(clock),
-            recorder: metrics.clone(),
-        },
+        services: common.clone(),
         workers: Workers::start(
             settings.runtime.http_workers,
             ServerOptions::new(Protocol::Kube),
@@ -451,7 +455,7 @@ async fn start_fleet(
     settings: &Settings,
     agent: AgentSettings,
     seed: Seed,
-    clock: &Arc<dyn Clock>,
+    common: &ClusterServices,
     metrics: &Arc<Metrics>,
     clusters: &Arc<Manager>,
 ) -> anyhow::Result<Fleet> {
@@ -459,7 +463,7 @@ async fn start_fleet(
         max_in_flight: settings.ironic.max_in_flight,
         timeout: settings.ironic.request_timeout,
     };
-    let ironic = IronicClient::start(calls, seed, Arc::clone(clock), metrics.clone())?;
+    let ironic = IronicClient::start(calls, seed, Arc::clone(&common.clock), metrics.clone())?;
     let text = |url: &settings::HttpUrl| Box::from(url.as_str());
     let ca_pem = pem_of(settings.ironic.ca_file.as_deref()).context("ironic.ca_file")?;
     let access = IronicAccess {
@@ -481,12 +485,13 @@ async fn start_fleet(
         ca_pem: pem_of(boot.ca_file.as_deref()).context("boot.ca_file")?,
     };
     let services = Arc::new(Services {
-        clock: Arc::clone(clock),
+        clock: Arc::clone(&common.clock),
         ironic: Arc::new(ironic),
         boot_media: Arc::new(MediaReader::start(media, &access)?),
         config_drives: Arc::new(DriveReader::start(limits)?),
         clusters: Arc::new(ManagerPort(Arc::clone(clusters))),
-        recorder: metrics.clone(),
+        recorder: Arc::clone(&common.recorder),
+        faults: Arc::clone(&common.faults),
     });
     let permits = Arc::new(Permits::new(PERMITS.0, PERMITS.1, metrics.clone()));
     let mut kinds = Kinds {
@@ -497,8 +502,10 @@ async fn start_fleet(
     let starts = settings
         .nodes
         .iter()
-        .map(|node| NodeStart {
+        .zip((0..).map(NodeIndex))
+        .map(|(node, index)| NodeStart {
             identity: Arc::new(Identity {
+                index,
                 id: node.id,
                 name: node.name.clone(),
                 macs: node.macs.clone(),

@@ -14,10 +14,13 @@ use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler,
 use chrono::{DateTime, Utc};
 use tokio::sync::{oneshot, watch};
 
+use super::board::FaultBoard;
+use crate::fault::{ClusterFacts, Occasions, Site, SiteKind, Struck};
 use crate::kube::cluster::Cluster;
 use crate::kube::resource::ResourceId;
-use crate::ports::{Recorder, ShellEvent};
-use crate::time::Clock;
+use crate::node::effect::FaultHit;
+use crate::ports::{Recorder, ShellEvent, Whom};
+use crate::time::{Clock, SimInstant};
 
 /// Writes that may wait for one cluster's actor.
 const MOST_WRITES: u32 = 1024;
@@ -31,6 +34,8 @@ pub struct ClusterServices {
     pub clock: Arc<dyn Clock>,
     /// Counters.
     pub recorder: Arc<dyn Recorder>,
+    /// What goes wrong.
+    pub faults: Arc<FaultBoard>,
 }
 
 /// Why a cluster gave no answer.
@@ -54,6 +59,8 @@ pub struct ClusterRef {
     address: RwLock<Option<Addr<ClusterActor>>>,
     waiting: AtomicU32,
     wakers: Mutex<Wakers>,
+    /// How often it met each fault.
+    met: Mutex<Occasions>,
     services: ClusterServices,
 }
 
@@ -82,6 +89,7 @@ impl ClusterRef {
             address: RwLock::new(None),
             waiting: AtomicU32::new(0),
             wakers: Mutex::default(),
+            met: Mutex::default(),
             services,
         });
         let handle = Arc::clone(&this);
@@ -114,6 +122,55 @@ impl ClusterRef {
             .to_std()
             .unwrap_or_default();
         left.div_f64(self.services.clock.speed().max(f64::MIN_POSITIVE))
+    }
+
+    /// Something is about to be done for the cluster: the first fault that makes it go wrong, if one does. It is recorded.
+    #[must_use]
+    pub fn strike(&self, site: Site<'_>) -> Option<Struck> {
+        let faults = self.services.faults.at_site(site.kind())?;
+        let now = self.services.clock.now();
+        let facts = ClusterFacts { name: &self.name };
+        let struck = {
+            let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+            faults.at(site, facts, now, &mut met).map(Struck::from)
+        }?;
+        self.record_fault(now, &struck);
+        Some(struck)
+    }
+
+    /// As [`Self::strike`], but every fault that strikes, where several add up.
+    #[must_use]
+    pub fn strike_all(&self, site: Site<'_>) -> Vec<Struck> {
+        let Some(faults) = self.services.faults.at_site(site.kind()) else {
+            return Vec::new();
+        };
+        let now = self.services.clock.now();
+        let facts = ClusterFacts { name: &self.name };
+        let struck: Vec<Struck> = {
+            let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+            let hits = faults.all_at(site, facts, now, &mut met);
+            hits.into_iter().map(Struck::from).collect()
+        };
+        for struck in &struck {
+            self.record_fault(now, struck);
+        }
+        struck
+    }
+
+    /// What is wrong with the cluster now, at a site of a state.
+    #[must_use]
+    pub fn state(&self, kind: SiteKind) -> Vec<Struck> {
+        let Some(faults) = self.services.faults.at_site(kind) else {
+            return Vec::new();
+        };
+        let facts = ClusterFacts { name: &self.name };
+        let hits = faults.state(kind, facts, self.services.clock.now());
+        hits.into_iter().map(Struck::from).collect()
+    }
+
+    fn record_fault(&self, now: SimInstant, struck: &Struck) {
+        let recorder = &self.services.recorder;
+        recorder.fault(Whom::Cluster(&self.name), &FaultHit::new(now, struck));
     }
 
     /// Looks at the committed state. Keep it short: writes wait.
