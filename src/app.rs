@@ -32,6 +32,8 @@ use crate::cluster::simulated::Host;
 #[cfg(feature = "management")]
 use crate::cluster::{management, reconciler};
 use crate::directory::Directory;
+use crate::events::event::RunEnd;
+use crate::events::{self, Happening};
 use crate::frontend::body::BodyLimits;
 use crate::frontend::kube::listener::Workers;
 use crate::frontend::readiness::Readiness;
@@ -83,6 +85,7 @@ pub struct App {
     /// Adds nodes to registered clusters.
     reconciling: Option<JoinHandle<()>>,
     readiness: Arc<Readiness>,
+    events: events::Stream,
     servers: Vec<ServerHandle>,
     /// Tells idle connections to end.
     drain: watch::Sender<bool>,
@@ -202,9 +205,10 @@ impl App {
         };
         let clock: Arc<dyn Clock> = Arc::new(WallClock::start(settings.speed));
         let seed = Seed::root(settings.seed);
-        let metrics = Arc::new(Metrics::new());
-        let (clusters, reconciling) = clusters(&settings, seed, &clock, &metrics).await?;
-        let fleet = start_fleet(&settings, agents.settings, seed, &clock, &metrics, &clusters).await?;
+        let watchers = Watchers::start(&settings, &clock)?;
+        let (clusters, reconciling) = clusters(&settings, seed, &clock, &watchers).await?;
+        let fleet = start_fleet(&settings, agents.settings, seed, &clock, &watchers, &clusters).await?;
+        let Watchers { metrics, events } = watchers;
         let directory = Arc::new(Directory::new(fleet.nodes().to_vec()));
         let readiness = Arc::new(Readiness::default());
 
@@ -255,6 +259,7 @@ impl App {
             clock: Arc::clone(&clock),
             token: settings.control.token.as_ref().map(|token| token.expose().into()),
             clusters: Arc::clone(&clusters),
+            events: Arc::clone(&events.log),
             bodies: BodyLimits::new(CONTROL_BODY, BODY_TIMEOUT, CONTROL_BODIES),
             redfish: redfish_urls,
         });
@@ -276,6 +281,7 @@ impl App {
             clusters,
             reconciling,
             readiness,
+            events,
             servers,
             drain,
         })
@@ -298,6 +304,10 @@ impl App {
     /// Lets requests under way end, then stops the nodes.
     pub async fn stop(self) {
         self.readiness.set(false);
+        // Those who read the events get the last one, and their connections end.
+        self.events.log.publish(Happening::RunEnded {
+            reason: RunEnd::Stopped,
+        });
         // Nobody listens any more if all servers have ended by themselves.
         self.drain.send(true).ok();
         join_all(self.servers.iter().map(|server| server.stop(true))).await;
@@ -306,7 +316,34 @@ impl App {
         }
         self.clusters.stop();
         self.fleet.stop();
+        self.events.written().await;
         tracing::info!("stopped");
+    }
+}
+
+/// Those who are told what happens.
+struct Watchers {
+    metrics: Arc<Metrics>,
+    events: events::Stream,
+}
+
+impl Watchers {
+    /// The first event is that the run has begun.
+    fn start(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let metrics = Arc::new(Metrics::new());
+        let limits = events::Limits {
+            keep: settings.events.keep,
+            ..events::Limits::default()
+        };
+        let file = settings.events.file.as_deref();
+        let events = events::Stream::start(limits, file, Arc::clone(clock), &metrics).context("events.file")?;
+        events.log.publish(Happening::RunStarted {
+            seed: settings.seed,
+            speed: settings.speed,
+            nodes: settings.nodes.len() as u64,
+            scenario: None,
+        });
+        Ok(Self { metrics, events })
     }
 }
 
@@ -372,22 +409,23 @@ async fn clusters(
     settings: &Settings,
     seed: Seed,
     clock: &Arc<dyn Clock>,
-    metrics: &Arc<Metrics>,
+    watchers: &Watchers,
 ) -> anyhow::Result<(Arc<Manager>, Option<JoinHandle<()>>)> {
     let host = Host {
         services: ClusterServices {
             clock: Arc::clone(clock),
-            recorder: metrics.clone(),
+            recorder: watchers.events.recorder.clone(),
         },
         workers: Workers::start(
             settings.runtime.http_workers,
             ServerOptions::new(Protocol::Kube),
-            metrics.clone(),
+            watchers.metrics.clone(),
             serve::bodies(),
         ),
         seed,
         behaviour: settings.clusters.behaviour.clone(),
         interner: Arc::default(),
+        observer: watchers.events.recorder.clone(),
     };
     let defaults = NodeDefaults {
         version: settings.clusters.kubernetes_version.clone(),
@@ -452,14 +490,14 @@ async fn start_fleet(
     agent: AgentSettings,
     seed: Seed,
     clock: &Arc<dyn Clock>,
-    metrics: &Arc<Metrics>,
+    watchers: &Watchers,
     clusters: &Arc<Manager>,
 ) -> anyhow::Result<Fleet> {
     let calls = CallLimits {
         max_in_flight: settings.ironic.max_in_flight,
         timeout: settings.ironic.request_timeout,
     };
-    let ironic = IronicClient::start(calls, seed, Arc::clone(clock), metrics.clone())?;
+    let ironic = IronicClient::start(calls, seed, Arc::clone(clock), watchers.metrics.clone())?;
     let text = |url: &settings::HttpUrl| Box::from(url.as_str());
     let ca_pem = pem_of(settings.ironic.ca_file.as_deref()).context("ironic.ca_file")?;
     let access = IronicAccess {
@@ -486,15 +524,15 @@ async fn start_fleet(
         boot_media: Arc::new(MediaReader::start(media, &access)?),
         config_drives: Arc::new(DriveReader::start(limits)?),
         clusters: Arc::new(ManagerPort(Arc::clone(clusters))),
-        recorder: metrics.clone(),
+        recorder: watchers.events.recorder.clone(),
     });
-    let permits = Arc::new(Permits::new(PERMITS.0, PERMITS.1, metrics.clone()));
+    let permits = Arc::new(Permits::new(PERMITS.0, PERMITS.1, watchers.events.recorder.clone()));
     let mut kinds = Kinds {
         settings,
         agent,
         known: Vec::new(),
     };
-    let starts = settings
+    let starts: Vec<NodeStart> = settings
         .nodes
         .iter()
         .map(|node| NodeStart {
@@ -508,6 +546,8 @@ async fn start_fleet(
             power_on: node.power_on,
         })
         .collect();
+    let identities = starts.iter().map(|start| Arc::clone(&start.identity));
+    watchers.events.recorder.know(identities);
     let plan = ShardPlan {
         arbiters: settings.runtime.arbiters,
         shards_per_arbiter: SHARDS_PER_ARBITER,

@@ -21,6 +21,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncod
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use super::events::EventCounts;
 use super::primitives::{Count, Distribution, LATENESS_LIMITS, Level, REQUEST_LIMITS};
 use super::process::Usage;
 use crate::observer::{CallObserver, Exposition, Protocol, RequestObserver, RouteObserver};
@@ -65,6 +66,7 @@ struct State {
     commands: Vec<[Count; STATUSES.len()]>,
     boots: [[Count; BOOT_RESULTS.len()]; HardwareProfile::BOOT_ORDER.len()],
     routes: RwLock<BTreeMap<RouteKey, Arc<Route>>>,
+    events: EventCounts,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,10 +112,15 @@ impl Metrics {
             commands: CommandName::ALL.iter().map(|_| Default::default()).collect(),
             boots: Default::default(),
             routes: RwLock::default(),
+            events: EventCounts::default(),
         });
         let mut registry = Registry::with_prefix("metalsim");
         registry.register_collector(Box::new(Page(Arc::clone(&state))));
         Self { registry, state }
+    }
+
+    pub(super) fn events(&self) -> &EventCounts {
+        &self.state.events
     }
 }
 
@@ -232,6 +239,7 @@ impl Collector for Page {
         state.encode_commands(&mut encoder)?;
         state.encode_boots(&mut encoder)?;
         state.encode_requests(&mut encoder)?;
+        state.events.encode(&mut encoder)?;
         encode_process(&mut encoder)
     }
 }
@@ -497,11 +505,15 @@ mod tests {
     use super::*;
 
     /// Every metric with its type; users' dashboards rely on these.
-    const NAMES: [&str; 20] = [
+    const NAMES: [&str; 24] = [
         "metalsim_actor_restarts counter",
         "metalsim_agent_commands counter",
         "metalsim_boots counter",
         "metalsim_build_info gauge",
+        "metalsim_event_subscribers gauge",
+        "metalsim_events counter",
+        "metalsim_events_missed counter",
+        "metalsim_events_unwritten counter",
         "metalsim_heartbeats_sent counter",
         "metalsim_ironic_call_lateness_seconds histogram",
         "metalsim_ironic_calls counter",
