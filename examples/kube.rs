@@ -75,6 +75,7 @@ async fn serve(clusters: usize, threads: usize, file: &Path) -> anyhow::Result<(
         services: ClusterServices {
             clock: Arc::new(WallClock::start(SPEED)),
             recorder: Arc::clone(&metrics) as _,
+            faults: Arc::default(),
         },
         workers: Workers::start(threads, options, metrics, bodies),
         seed: Seed::root(1),

@@ -12,12 +12,13 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::ServiceConfig;
 use anyhow::Context as _;
 use futures_util::future::join_all;
+use metalsim_actors::fault::{FaultSet, NodeIndex};
 use metalsim_actors::ids::NodeId;
 use metalsim_actors::node::agent::AgentSettings;
 use metalsim_actors::node::profile::HardwareProfile;
 use metalsim_actors::node::{Identity, Kind};
 use metalsim_actors::seed::Seed;
-use metalsim_actors::shell::{ClusterServices, Fleet, NodeStart, Permits, Services, ShardPlan};
+use metalsim_actors::shell::{ClusterServices, FaultBoard, Fleet, NodeStart, Permits, Services, ShardPlan};
 use metalsim_actors::time::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -68,10 +69,11 @@ const MOST_SESSIONS: usize = 20_000;
 /// # Errors
 /// If a socket cannot be opened, a certificate cannot be used, or a part does not start.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
+    let faults = FaultSet::none(Seed::root(settings.seed));
     tls::install_provider();
     server::raise_file_limit();
     actix_rt::System::new().block_on(async {
-        let app = App::start(settings).await?;
+        let app = App::start(settings, faults).await?;
         app.until_told_to_stop().await?;
         app.stop().await;
         Ok(())
@@ -192,11 +194,11 @@ fn bmc_address(listen: &[SocketAddr]) -> Option<Arc<str>> {
 }
 
 impl App {
-    /// Opens the sockets, starts the nodes, serves.
+    /// Opens the sockets, starts the nodes, serves. `faults` are in force from the start.
     ///
     /// # Errors
     /// Every socket that cannot be opened; a certificate that cannot be used; threads that do not start.
-    pub async fn start(settings: Settings) -> anyhow::Result<Self> {
+    pub async fn start(settings: Settings, faults: FaultSet) -> anyhow::Result<Self> {
         let sockets = Sockets::open(&settings)?;
         let agents = AgentSide::new(&settings, sockets.agent.first())?;
         let redfish_tls = match &settings.redfish.tls {
@@ -205,10 +207,15 @@ impl App {
         };
         let clock: Arc<dyn Clock> = Arc::new(WallClock::start(settings.speed));
         let seed = Seed::root(settings.seed);
-        let watchers = Watchers::start(&settings, &clock)?;
-        let (clusters, reconciling) = clusters(&settings, seed, &clock, &watchers).await?;
-        let fleet = start_fleet(&settings, agents.settings, seed, &clock, &watchers, &clusters).await?;
-        let Watchers { metrics, events } = watchers;
+        let metrics = Arc::new(Metrics::new());
+        let events = start_events(&settings, &clock, &metrics)?;
+        let common = ClusterServices {
+            clock: Arc::clone(&clock),
+            recorder: events.recorder.clone(),
+            faults: Arc::new(FaultBoard::new(faults)),
+        };
+        let (clusters, reconciling) = clusters(&settings, seed, &common, &metrics, &events).await?;
+        let fleet = start_fleet(&settings, agents.settings, seed, &common, &metrics, &events, &clusters).await?;
         let directory = Arc::new(Directory::new(fleet.nodes().to_vec()));
         let readiness = Arc::new(Readiness::default());
 
@@ -321,30 +328,25 @@ impl App {
     }
 }
 
-/// Those who are told what happens.
-struct Watchers {
-    metrics: Arc<Metrics>,
-    events: events::Stream,
-}
-
-impl Watchers {
-    /// The first event is that the run has begun.
-    fn start(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
-        let metrics = Arc::new(Metrics::new());
-        let limits = events::Limits {
-            keep: settings.events.keep,
-            ..events::Limits::default()
-        };
-        let file = settings.events.file.as_deref();
-        let events = events::Stream::start(limits, file, Arc::clone(clock), &metrics).context("events.file")?;
-        events.log.publish(Happening::RunStarted {
-            seed: settings.seed,
-            speed: settings.speed,
-            nodes: settings.nodes.len() as u64,
-            scenario: None,
-        });
-        Ok(Self { metrics, events })
-    }
+/// The stream of events. Its first one is that the run has begun.
+fn start_events(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<events::Stream> {
+    let limits = events::Limits {
+        keep: settings.events.keep,
+        ..events::Limits::default()
+    };
+    let file = settings.events.file.as_deref();
+    let events = events::Stream::start(limits, file, Arc::clone(clock), metrics).context("events.file")?;
+    events.log.publish(Happening::RunStarted {
+        seed: settings.seed,
+        speed: settings.speed,
+        nodes: settings.nodes.len() as u64,
+        scenario: None,
+    });
+    Ok(events)
 }
 
 /// The servers to start, and what they share.
@@ -408,24 +410,22 @@ fn local_addresses(listeners: &[TcpListener]) -> std::io::Result<Vec<SocketAddr>
 async fn clusters(
     settings: &Settings,
     seed: Seed,
-    clock: &Arc<dyn Clock>,
-    watchers: &Watchers,
+    common: &ClusterServices,
+    metrics: &Arc<Metrics>,
+    events: &events::Stream,
 ) -> anyhow::Result<(Arc<Manager>, Option<JoinHandle<()>>)> {
     let host = Host {
-        services: ClusterServices {
-            clock: Arc::clone(clock),
-            recorder: watchers.events.recorder.clone(),
-        },
+        services: common.clone(),
         workers: Workers::start(
             settings.runtime.http_workers,
             ServerOptions::new(Protocol::Kube),
-            watchers.metrics.clone(),
+            metrics.clone(),
             serve::bodies(),
         ),
         seed,
         behaviour: settings.clusters.behaviour.clone(),
         interner: Arc::default(),
-        observer: watchers.events.recorder.clone(),
+        observer: events.recorder.clone(),
     };
     let defaults = NodeDefaults {
         version: settings.clusters.kubernetes_version.clone(),
@@ -489,15 +489,16 @@ async fn start_fleet(
     settings: &Settings,
     agent: AgentSettings,
     seed: Seed,
-    clock: &Arc<dyn Clock>,
-    watchers: &Watchers,
+    common: &ClusterServices,
+    metrics: &Arc<Metrics>,
+    events: &events::Stream,
     clusters: &Arc<Manager>,
 ) -> anyhow::Result<Fleet> {
     let calls = CallLimits {
         max_in_flight: settings.ironic.max_in_flight,
         timeout: settings.ironic.request_timeout,
     };
-    let ironic = IronicClient::start(calls, seed, Arc::clone(clock), watchers.metrics.clone())?;
+    let ironic = IronicClient::start(calls, seed, Arc::clone(&common.clock), metrics.clone())?;
     let text = |url: &settings::HttpUrl| Box::from(url.as_str());
     let ca_pem = pem_of(settings.ironic.ca_file.as_deref()).context("ironic.ca_file")?;
     let access = IronicAccess {
@@ -519,14 +520,15 @@ async fn start_fleet(
         ca_pem: pem_of(boot.ca_file.as_deref()).context("boot.ca_file")?,
     };
     let services = Arc::new(Services {
-        clock: Arc::clone(clock),
+        clock: Arc::clone(&common.clock),
         ironic: Arc::new(ironic),
         boot_media: Arc::new(MediaReader::start(media, &access)?),
         config_drives: Arc::new(DriveReader::start(limits)?),
         clusters: Arc::new(ManagerPort(Arc::clone(clusters))),
-        recorder: watchers.events.recorder.clone(),
+        recorder: Arc::clone(&common.recorder),
+        faults: Arc::clone(&common.faults),
     });
-    let permits = Arc::new(Permits::new(PERMITS.0, PERMITS.1, watchers.events.recorder.clone()));
+    let permits = Arc::new(Permits::new(PERMITS.0, PERMITS.1, Arc::clone(&common.recorder)));
     let mut kinds = Kinds {
         settings,
         agent,
@@ -535,8 +537,10 @@ async fn start_fleet(
     let starts: Vec<NodeStart> = settings
         .nodes
         .iter()
-        .map(|node| NodeStart {
+        .zip((0..).map(NodeIndex))
+        .map(|(node, index)| NodeStart {
             identity: Arc::new(Identity {
+                index,
                 id: node.id,
                 name: node.name.clone(),
                 macs: node.macs.clone(),
@@ -547,7 +551,7 @@ async fn start_fleet(
         })
         .collect();
     let identities = starts.iter().map(|start| Arc::clone(&start.identity));
-    watchers.events.recorder.know(identities);
+    events.recorder.know(identities);
     let plan = ShardPlan {
         arbiters: settings.runtime.arbiters,
         shards_per_arbiter: SHARDS_PER_ARBITER,

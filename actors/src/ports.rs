@@ -5,13 +5,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::ids::NodeId;
+use crate::node::affliction::{EtcdAffliction, KubeletAffliction};
 use crate::node::bmc::PowerState;
 use crate::node::effect::{
-    AgentParameters, BootFailure, BootImage, BootRequest, FetchFailure, IronicRequest, Outcome, Record,
+    AgentParameters, BootFailure, BootImage, BootRequest, FaultHit, FetchFailure, IronicRequest, Outcome,
+    PhaseChange, Record,
 };
 use crate::node::os::description::SystemDescription;
 use crate::node::os::membership::{BootstrapFailure, Machine, Membership};
-use crate::node::phase::Phase;
+use crate::time::SimInstant;
 
 /// A future that stays on its thread.
 pub type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -58,23 +60,50 @@ pub trait Clusters: Send + Sync + 'static {
     /// Whatever a machine did in clusters has stopped; it may come back.
     fn stopped(&self, node: NodeId);
 
+    /// What is wrong with the kubelet and the etcd member of a machine that runs as a node; none: nothing any more.
+    fn afflicted(
+        &self,
+        node: NodeId,
+        membership: &Arc<Membership>,
+        kubelet: Option<Arc<KubeletAffliction>>,
+        etcd: Option<Arc<EtcdAffliction>>,
+    );
+
     /// The disk of a machine was erased: it does not come back as this member.
     fn erased(&self, node: NodeId, membership: &Arc<Membership>);
 }
 
 /// Counts and logs what happens. Called on the nodes' threads, so it must not block.
 pub trait Recorder: Send + Sync + 'static {
-    /// Something that a node reports.
-    fn record(&self, node: NodeId, record: Record);
+    /// Something that a node reports, and when it happened.
+    fn record(&self, node: NodeId, at: SimInstant, record: Record);
 
-    /// A node's phase changed; `from` is `None` when it starts.
-    fn phase(&self, node: NodeId, from: Option<Phase>, to: Phase);
+    /// A node's phase changed.
+    fn phase(&self, node: NodeId, change: &PhaseChange);
+
+    /// A fault struck.
+    fn fault(&self, whom: Whom<'_>, hit: &FaultHit);
 
     /// A node's power state changed; `from` is `None` when it starts.
     fn power(&self, node: NodeId, from: Option<PowerState>, to: PowerState);
 
     /// Something went wrong, or almost, in the shell.
     fn shell(&self, event: ShellEvent);
+
+    /// A step of an actor, or a look at it, panicked; it kept its last good state.
+    fn panicked(&self, whom: Whom<'_>) {
+        let _ = whom;
+        self.shell(ShellEvent::StepPanicked);
+    }
+}
+
+/// Whom a fault struck, or whose actor panicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom<'a> {
+    /// A node.
+    Node(NodeId),
+    /// A cluster, by its name.
+    Cluster(&'a str),
 }
 
 /// What the shell itself counts.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use metalsim_actors::ids::NodeId;
 use metalsim_actors::kube::version::KubernetesVersion;
+use metalsim_actors::node::affliction::{EtcdAffliction, KubeletAffliction};
 use metalsim_actors::node::os::description::SystemDescription;
 use metalsim_actors::node::os::intent::{Endpoint, Intent};
 use metalsim_actors::node::os::membership::{BootstrapFailure, Machine, Membership};
@@ -258,6 +259,15 @@ impl Clusters for ManagerPort {
         {
             cluster.close();
         }
+    }
+
+    fn afflicted(
+        &self,
+        _: NodeId,
+        _: &Arc<Membership>,
+        _: Option<Arc<KubeletAffliction>>,
+        _: Option<Arc<EtcdAffliction>>,
+    ) {
     }
 
     fn erased(&self, node: NodeId, membership: &Arc<Membership>) {

@@ -85,6 +85,7 @@ async fn serve(options: &ServeOptions) -> anyhow::Result<()> {
         services: ClusterServices {
             clock: Arc::new(WallClock::start(options.speed)),
             recorder: Arc::clone(&metrics) as Arc<dyn Recorder>,
+            faults: Arc::default(),
         },
         workers: Workers::start(threads, ServerOptions::new(Protocol::Kube), metrics, bodies()),
         seed: Seed::root(options.seed),

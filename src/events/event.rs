@@ -69,9 +69,8 @@ pub enum Happening {
     NodePower {
         /// Node.
         node: Box<str>,
-        /// Power state before; left out when the node starts.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        from: Option<PowerState>,
+        /// Power state before.
+        from: PowerState,
         /// Power state from then on.
         to: PowerState,
     },

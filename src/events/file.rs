@@ -47,7 +47,7 @@ impl EventFile {
             .spawn(move || {
                 writer.run();
                 // Nobody waits if the program does not.
-                drop(ended.send(()));
+                ended.send(()).ok();
             })?;
         Ok(Self {
             done,

@@ -5,10 +5,11 @@ use std::sync::{Arc, OnceLock};
 use dashmap::DashSet;
 use metalsim_actors::ids::NodeId;
 use metalsim_actors::node::bmc::PowerState;
-use metalsim_actors::node::effect::{self, CallError, CallKind, Record};
-use metalsim_actors::node::phase::Phase;
 use metalsim_actors::node::Identity;
-use metalsim_actors::ports::{Recorder, ShellEvent};
+use metalsim_actors::node::effect::{self, CallError, CallKind, FaultHit, PhaseChange, Record};
+use metalsim_actors::node::phase::Phase;
+use metalsim_actors::ports::{Recorder, ShellEvent, Whom};
+use metalsim_actors::time::SimInstant;
 
 use super::event::{BootResult, Call, CallResult, Cause, ClusterNodeChange, Happening};
 use super::log::EventLog;
@@ -55,7 +56,15 @@ impl EventRecorder {
         self.known(id).unwrap_or_else(|| id.to_string().into())
     }
 
-    fn call(&self, id: NodeId, kind: CallKind, result: Result<(), CallError>) {
+    /// Node and cluster.
+    fn whom(&self, whom: Whom<'_>) -> (Option<Box<str>>, Option<Box<str>>) {
+        match whom {
+            Whom::Node(id) => (Some(self.name(id)), None),
+            Whom::Cluster(name) => (None, Some(name.into())),
+        }
+    }
+
+    fn call(&self, id: NodeId, at: SimInstant, kind: CallKind, result: Result<(), CallError>) {
         if kind == CallKind::Heartbeat {
             // Those that succeed again and again are too many.
             let told = match result {
@@ -69,7 +78,7 @@ impl EventRecorder {
                 return;
             }
         }
-        self.log.publish(Happening::Call {
+        let happening = Happening::Call {
             node: self.name(id),
             call: call(kind),
             result: call_result(result),
@@ -77,60 +86,87 @@ impl EventRecorder {
                 Err(CallError::Status(status)) => Some(status),
                 Ok(()) | Err(CallError::Connection | CallError::Body) => None,
             },
-        });
+        };
+        self.log.publish_at(at, happening);
     }
 }
 
 impl Recorder for EventRecorder {
-    fn record(&self, node: NodeId, record: Record) {
-        match record {
-            Record::Call(kind, result) => self.call(node, kind, result),
-            Record::Command(command, status) => self.log.publish(Happening::Command {
-                node: self.name(node),
-                command: command.full().into(),
-                status,
-            }),
-            Record::Boot(target, result) => self.log.publish(Happening::Boot {
-                node: self.name(node),
-                target,
-                result: boot_result(result),
-            }),
+    fn record(&self, node: NodeId, at: SimInstant, record: Record) {
+        match &record {
+            Record::Phase(change) => self.phase(node, change),
+            Record::Fault(hit) => self.fault(Whom::Node(node), hit),
+            Record::Call(kind, result) => self.call(node, at, *kind, *result),
+            Record::Command(command, status) => {
+                let happening = Happening::Command {
+                    node: self.name(node),
+                    command: command.full().into(),
+                    status: *status,
+                };
+                self.log.publish_at(at, happening);
+            }
+            Record::Boot(target, result) => {
+                let happening = Happening::Boot {
+                    node: self.name(node),
+                    target: *target,
+                    result: boot_result(*result),
+                };
+                self.log.publish_at(at, happening);
+            }
         }
-        self.next.record(node, record);
+        if !matches!(record, Record::Phase(_) | Record::Fault(_)) {
+            self.next.record(node, at, record);
+        }
     }
 
-    fn phase(&self, node: NodeId, from: Option<Phase>, to: Phase) {
-        self.next.phase(node, from, to);
-        self.log.publish(Happening::NodePhase {
-            node: self.name(node),
-            from,
-            to,
-            epoch: 0,
-            cause: if from.is_none() { Cause::Start } else { Cause::Time },
-            by: None,
-        });
+    fn phase(&self, node: NodeId, change: &PhaseChange) {
+        self.next.phase(node, change);
+        let name = self.name(node);
+        let (cause, by) = cause(&change.cause);
+        let happening = Happening::NodePhase {
+            node: name.clone(),
+            from: change.from,
+            to: change.to,
+            epoch: change.epoch.number(),
+            cause,
+            by,
+        };
+        self.log.publish_at(change.at, happening);
+        let (from, to) = (change.from.and_then(power), power(change.to));
+        if let (Some(from), Some(to)) = (from, to)
+            && from != to
+        {
+            self.log
+                .publish_at(change.at, Happening::NodePower { node: name, from, to });
+        }
+    }
+
+    fn fault(&self, whom: Whom<'_>, hit: &FaultHit) {
+        self.next.fault(whom, hit);
+        let (node, cluster) = self.whom(whom);
+        let happening = Happening::FaultHit {
+            fault: hit.fault.as_str().into(),
+            what: hit.what.into(),
+            node,
+            cluster,
+            number: hit.number,
+        };
+        self.log.publish_at(hit.at, happening);
     }
 
     fn power(&self, node: NodeId, from: Option<PowerState>, to: PowerState) {
+        // For the events it follows from the phase, which tells the instant.
         self.next.power(node, from, to);
-        // At the start the phase tells it all.
-        if from.is_some() {
-            self.log.publish(Happening::NodePower {
-                node: self.name(node),
-                from,
-                to,
-            });
-        }
     }
 
     fn shell(&self, event: ShellEvent) {
         self.next.shell(event);
-        if event == ShellEvent::StepPanicked {
-            self.log.publish(Happening::ActorPanicked {
-                node: None,
-                cluster: None,
-            });
-        }
+    }
+
+    fn panicked(&self, whom: Whom<'_>) {
+        self.next.panicked(whom);
+        let (node, cluster) = self.whom(whom);
+        self.log.publish(Happening::ActorPanicked { node, cluster });
     }
 }
 
@@ -161,6 +197,42 @@ impl ClusterObserver for EventRecorder {
             },
             machine: self.known(machine),
         });
+    }
+}
+
+/// The power state that goes with a phase; none: of a parked node it is not known.
+fn power(phase: Phase) -> Option<PowerState> {
+    match phase {
+        Phase::Off => Some(PowerState::Off),
+        Phase::PoweringOn => Some(PowerState::PoweringOn),
+        Phase::PoweringOff => Some(PowerState::PoweringOff),
+        Phase::Parked => None,
+        Phase::Post
+        | Phase::Booting
+        | Phase::NoBootDevice
+        | Phase::Inspecting
+        | Phase::LookingUp
+        | Phase::AgentReady
+        | Phase::AgentBusy
+        | Phase::AgentSilent
+        | Phase::CloudInit
+        | Phase::Bootstrapping
+        | Phase::OsRunning
+        | Phase::LiveSystem => Some(PowerState::On),
+    }
+}
+
+/// A cause and more of it.
+fn cause(cause: &effect::Cause) -> (Cause, Option<Box<str>>) {
+    match cause {
+        effect::Cause::Start => (Cause::Start, None),
+        effect::Cause::Time => (Cause::Time, None),
+        effect::Cause::Reset(reset) => (Cause::Reset, Some(format!("{reset:?}").into())),
+        effect::Cause::Bmc => (Cause::Bmc, None),
+        effect::Cause::Agent => (Cause::Agent, None),
+        effect::Cause::Answer => (Cause::Answer, None),
+        effect::Cause::Fault(name) => (Cause::Fault, Some(name.as_str().into())),
+        effect::Cause::Panic => (Cause::Panic, None),
     }
 }
 

@@ -11,10 +11,11 @@ use metalsim_actors::ids::NodeId;
 use metalsim_actors::node::Record;
 use metalsim_actors::node::agent::CommandName;
 use metalsim_actors::node::bmc::PowerState;
-use metalsim_actors::node::effect::{BootResult, CallError, CallKind};
+use metalsim_actors::node::effect::{BootResult, CallError, CallKind, FaultHit, PhaseChange};
 use metalsim_actors::node::phase::Phase;
 use metalsim_actors::node::profile::HardwareProfile;
-use metalsim_actors::ports::{Recorder, ShellEvent};
+use metalsim_actors::ports::{Recorder, ShellEvent, Whom};
+use metalsim_actors::time::SimInstant;
 use metalsim_actors::wire::agent::CommandStatus;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
@@ -135,7 +136,7 @@ impl Exposition for Metrics {
 }
 
 impl Recorder for Metrics {
-    fn record(&self, node: NodeId, record: Record) {
+    fn record(&self, node: NodeId, _: SimInstant, record: Record) {
         match record {
             Record::Call(kind, result) => {
                 self.state.calls[call_index(kind)][result_index(result)].one();
@@ -158,19 +159,32 @@ impl Recorder for Metrics {
                 }
                 tracing::debug!(%node, ?target, ?result, "boot");
             }
+            Record::Phase(change) => self.phase(node, &change),
+            Record::Fault(hit) => self.fault(Whom::Node(node), &hit),
         }
     }
 
-    fn phase(&self, node: NodeId, from: Option<Phase>, to: Phase) {
+    fn phase(&self, node: NodeId, change: &PhaseChange) {
         let level = |phase: Phase| self.state.phases.get(phase as usize);
-        if let Some(left) = from.and_then(level) {
+        if let Some(left) = change.from.and_then(level) {
             left.add(-1);
         }
-        if let Some(entered) = level(to) {
+        if let Some(entered) = level(change.to) {
             entered.add(1);
         }
-        if from.is_some() {
-            tracing::debug!(%node, phase = to.as_str(), "phase");
+        if change.from.is_some() {
+            tracing::debug!(%node, phase = change.to.as_str(), cause = change.cause.word(), "phase");
+        }
+    }
+
+    fn fault(&self, whom: Whom<'_>, hit: &FaultHit) {
+        match whom {
+            Whom::Node(node) => {
+                tracing::debug!(%node, fault = %hit.fault, what = hit.what, "a fault strikes")
+            }
+            Whom::Cluster(cluster) => {
+                tracing::debug!(cluster, fault = %hit.fault, what = hit.what, "a fault strikes");
+            }
         }
     }
 
@@ -500,7 +514,9 @@ fn shell_index(event: ShellEvent) -> usize {
 mod tests {
     use std::collections::BTreeSet;
 
+    use metalsim_actors::ids::Epoch;
     use metalsim_actors::node::bmc::BootTarget;
+    use metalsim_actors::node::effect::Cause;
 
     use super::*;
 
@@ -547,13 +563,20 @@ mod tests {
     fn what_is_recorded_shows() {
         let metrics = Metrics::new();
         let node = NodeId::from_name("a");
-        metrics.phase(node, None, Phase::Off);
-        metrics.phase(node, Some(Phase::Off), Phase::Post);
+        let change = |from, to| PhaseChange {
+            at: SimInstant::START,
+            from,
+            to,
+            epoch: Epoch::default(),
+            cause: Cause::Start,
+        };
+        metrics.phase(node, &change(None, Phase::Off));
+        metrics.phase(node, &change(Some(Phase::Off), Phase::Post));
         metrics.power(node, None, PowerState::On);
         metrics.shell(ShellEvent::ActorRestarted);
-        metrics.record(node, Record::Call(CallKind::Lookup, Err(CallError::Status(409))));
-        metrics.record(node, Record::Command(CommandName::Sync, CommandStatus::Succeeded));
-        metrics.record(node, Record::Boot(BootTarget::Cd, BootResult::Agent));
+        metrics.record(node, SimInstant::START, Record::Call(CallKind::Lookup, Err(CallError::Status(409))));
+        metrics.record(node, SimInstant::START, Record::Command(CommandName::Sync, CommandStatus::Succeeded));
+        metrics.record(node, SimInstant::START, Record::Boot(BootTarget::Cd, BootResult::Agent));
         metrics.sent(CallKind::Heartbeat, Duration::from_secs(2));
         let route = metrics.route(Protocol::Agent, "GET", Some("/{node}/v1/status"));
         route.answered(200, Duration::from_millis(3));

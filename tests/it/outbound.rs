@@ -129,7 +129,7 @@ async fn world(nodes: usize, limits: CallLimits) -> (World, Arc<Stub>) {
         ..IronicAccess::default()
     };
     let plan = Plan {
-        nodes,
+        nodes: u32::try_from(nodes).unwrap(),
         ironic: Arc::new(client),
         media: Arc::new(MediaReader::start(unread(), &access).unwrap()),
         clock,

@@ -1,5 +1,6 @@
 //! A fleet with its frontends in this process, on free ports.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use metalsim::frontend::readiness::Readiness;
 use metalsim::frontend::server::{self, ServerOptions};
 use metalsim::observer::{Protocol, RequestObserver};
 use metalsim::telemetry::metrics::Metrics;
+use metalsim_actors::fault::{Change, FaultForm, FaultSet, NodeIndex, Stretch};
 use metalsim_actors::ids::{MacAddress, NodeId};
 use metalsim_actors::kube::controller::Behaviour;
 use metalsim_actors::kube::version::KubernetesVersion;
@@ -29,7 +31,9 @@ use metalsim_actors::node::phase::Phase;
 use metalsim_actors::node::{Event, Identity, Kind};
 use metalsim_actors::ports::{BootMedia, ConfigDrives, Ironic};
 use metalsim_actors::seed::Seed;
-use metalsim_actors::shell::{ClusterServices, Fleet, NodeRef, NodeStart, Permits, Services, ShardPlan};
+use metalsim_actors::shell::{
+    ClusterServices, FaultBoard, Fleet, NodeRef, NodeStart, Permits, Services, ShardPlan,
+};
 use metalsim_actors::testkit::{AgentMedia, KindClusters, KindIronic, PlainDrives, kind};
 use metalsim_actors::time::Clock;
 use metalsim_actors::timing::{Latency, Timing};
@@ -39,7 +43,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What differs between tests.
 pub(crate) struct Plan {
-    pub(crate) nodes: usize,
+    pub(crate) nodes: u32,
     pub(crate) permits: u32,
     pub(crate) kind: Arc<Kind>,
     pub(crate) ironic: Arc<dyn Ironic>,
@@ -82,11 +86,27 @@ pub(crate) struct World {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) events: Arc<EventLog>,
     pub(crate) clusters: Arc<Manager>,
+    board: Arc<FaultBoard>,
     servers: Vec<ServerHandle>,
+}
+
+/// The fleet as the selectors of faults look at it.
+struct Members<'a>(&'a [Arc<NodeRef>]);
+
+impl metalsim_actors::fault::Fleet for Members<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn member(&self, index: NodeIndex) -> Option<(&str, &BTreeMap<Box<str>, Box<str>>)> {
+        let identity = self.0.get(index.0 as usize)?.identity();
+        Some((&identity.name, &identity.labels))
+    }
 }
 
 impl World {
     pub(crate) async fn start(plan: Plan) -> Self {
+        let board = Arc::new(FaultBoard::new(FaultSet::none(Seed::root(1))));
         let events = EventLog::new(plan.events, Arc::clone(&plan.clock), plan.metrics.clone());
         let recorder = Arc::new(EventRecorder::new(plan.metrics.clone(), Arc::clone(&events)));
         let services = Arc::new(Services {
@@ -96,11 +116,13 @@ impl World {
             config_drives: plan.drives,
             clusters: Arc::new(KindClusters::default()),
             recorder: recorder.clone(),
+            faults: Arc::clone(&board),
         });
         let host = Host {
             services: ClusterServices {
                 clock: Arc::clone(&plan.clock),
                 recorder: recorder.clone(),
+                faults: Arc::clone(&board),
             },
             workers: Workers::start(
                 1,
@@ -129,6 +151,7 @@ impl World {
                 let name = format!("n{index}");
                 NodeStart {
                     identity: Arc::new(Identity {
+                        index: NodeIndex(index),
                         id: NodeId::from_name(&name),
                         macs: [0, 1].map(|nic| MacAddress::derived(&name, nic)).into(),
                         name: name.into(),
@@ -156,12 +179,24 @@ impl World {
             metrics: plan.metrics,
             events,
             clusters,
+            board,
             servers: Vec::new(),
         }
     }
 
     pub(crate) fn node(&self, index: usize) -> &Arc<NodeRef> {
         &self.directory.nodes()[index]
+    }
+
+    /// Puts these faults, a list as a scenario file holds it, in the place of all others.
+    pub(crate) fn set_faults(&self, faults: serde_json::Value) {
+        let forms: Vec<FaultForm> = serde_json::from_value(faults).unwrap();
+        let faults = forms
+            .iter()
+            .map(|form| form.resolve(Stretch::ALL).unwrap())
+            .collect();
+        let nodes = self.directory.nodes();
+        Fleet::change_faults(nodes, &self.board, Change::Set(faults), &Members(nodes)).unwrap();
     }
 
     /// Boots the agent on a node and waits until it has sent a heartbeat.

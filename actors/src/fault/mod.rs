@@ -14,6 +14,7 @@
 //! | a fault as files hold it | [`form`] |
 //! | the snapshot and its queries | [`set`] |
 //! | how often a subject met a fault | [`memory`] |
+//! | a fault that struck | [`struck`] |
 
 pub mod form;
 pub mod memory;
@@ -21,6 +22,7 @@ pub mod nature;
 pub mod selector;
 pub mod set;
 pub mod site;
+pub mod struck;
 #[cfg(test)]
 mod tests;
 pub mod value;
@@ -42,6 +44,7 @@ pub use self::nature::{Mode, Subject};
 pub use self::selector::{Fleet, NodeIndex, NodeSet, Selector};
 pub use self::set::{Change, ClusterFacts, FaultSet, Hit, NodeFacts, NotChanged, Who};
 pub use self::site::{Site, SiteKind};
+pub use self::struck::Struck;
 pub use self::value::{Chance, Glob, HttpStatus};
 pub use self::what::What;
 pub use self::when::{Occasion, When, Window};

@@ -289,6 +289,12 @@ impl FaultSet {
         self.sites.contains(kind) && self.nodes.contains(node)
     }
 
+    /// Whether any fault could ever strike the node: one bit is looked at.
+    #[must_use]
+    pub fn touches_node(&self, node: NodeIndex) -> bool {
+        self.nodes.contains(node)
+    }
+
     /// Whether any fault could strike at sites of this kind: one bit is looked at.
     #[must_use]
     pub fn touches_site(&self, kind: SiteKind) -> bool {

@@ -137,6 +137,8 @@ pub enum LogEvent {
     PoweredOn,
     /// The host lost power.
     PoweredOff,
+    /// Mains power was lost.
+    PowerLost,
     /// A boot target was chosen.
     Booting(BootTarget),
     /// Nothing to boot from was found.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::bmc::{BootMode, BootTarget, Media, OverrideEnabled, Secret};
+use super::bmc::{BootMode, BootTarget, Media, OverrideEnabled, ResetType, Secret};
+use crate::fault::{FaultName, FaultSet, NodeIndex, SiteKind, Struck};
 use crate::ids::{CommandId, Epoch, MacAddress, NodeId};
 use crate::time::SimInstant;
 use crate::wire::agent::{
@@ -14,40 +15,78 @@ use crate::wire::agent::{
 use super::agent::CommandName;
 use super::os::description::SystemDescription;
 use super::os::membership::{BootstrapFailure, Machine, Membership};
+use super::phase::Phase;
 use super::profile::Architecture;
 
-/// Effects of a step, in order. The shell carries them out after the step is committed.
+/// What a step is given besides its event, and what it leaves: effects, in order. The shell carries them out after the
+/// step is committed.
 #[derive(Debug, Default)]
-pub struct Effects(Vec<Issued>);
+pub struct Effects {
+    list: Vec<Issued>,
+    faults: Option<Arc<FaultSet>>,
+    /// When what happens now happens.
+    pub(super) at: SimInstant,
+    /// Why it happens.
+    pub(super) cause: Cause,
+}
 
 /// An effect and the epoch in which it was issued.
 #[derive(Debug)]
 pub struct Issued {
     /// Comes back with the outcome.
     pub epoch: Epoch,
+    /// When it was issued. An outcome that is there at once happens then, however late the step was.
+    pub at: SimInstant,
     /// What to do.
     pub effect: Effect,
 }
 
 impl Effects {
+    /// Of a step that may meet these faults.
+    #[must_use]
+    pub fn under(faults: Option<Arc<FaultSet>>) -> Self {
+        Self {
+            faults,
+            ..Self::default()
+        }
+    }
+
+    /// The faults in force, if any could strike the node.
+    pub(super) fn faults(&self) -> Option<&Arc<FaultSet>> {
+        self.faults.as_ref()
+    }
+
+    /// The same, if any could strike at sites of this kind.
+    pub(super) fn faults_at(&self, kind: SiteKind, node: NodeIndex) -> Option<Arc<FaultSet>> {
+        let faults = self.faults.as_ref()?;
+        faults.touches(kind, node).then(|| Arc::clone(faults))
+    }
+
     pub(super) fn push(&mut self, epoch: Epoch, effect: Effect) {
-        self.0.push(Issued { epoch, effect });
+        let at = self.at;
+        self.list.push(Issued { epoch, at, effect });
+    }
+
+    /// Whether the world is asked for something.
+    pub(super) fn asks(&self) -> bool {
+        let asks = |issued: &Issued| !matches!(issued.effect, Effect::Record(_));
+        self.list.iter().any(asks)
     }
 
     /// Takes the effects out, leaving this empty.
     pub fn drain(&mut self) -> impl Iterator<Item = Issued> + '_ {
-        self.0.drain(..)
+        self.list.drain(..)
     }
 
     /// Forgets everything: the step was not committed.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.list.clear();
     }
 
     /// The effects.
     #[must_use]
     pub fn as_slice(&self) -> &[Issued] {
-        &self.0
+        &self.list
     }
 }
 
@@ -268,8 +307,12 @@ pub enum CallKind {
 }
 
 /// Something to count or log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
+    /// The node's phase changed.
+    Phase(PhaseChange),
+    /// A fault struck.
+    Fault(FaultHit),
     /// A call to Ironic ended.
     Call(CallKind, Result<(), CallError>),
     /// An agent command ended.
@@ -289,4 +332,84 @@ pub enum BootResult {
     Live,
     /// Nothing: the boot order goes on.
     Failed,
+}
+
+/// A fault struck, for the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultHit {
+    /// When.
+    pub at: SimInstant,
+    /// Its name.
+    pub fault: FaultName,
+    /// What goes wrong: the word for it.
+    pub what: &'static str,
+    /// Number of the occasion, or of the window for states and events, from 1.
+    pub number: u64,
+}
+
+impl FaultHit {
+    /// Of a fault that struck now.
+    #[must_use]
+    pub fn new(at: SimInstant, struck: &Struck) -> Self {
+        Self {
+            at,
+            fault: struck.fault.clone(),
+            what: struck.what.word(),
+            number: struck.number,
+        }
+    }
+}
+
+/// A node's phase changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhaseChange {
+    /// When: the instant at which it was due, however late the node's timer was served.
+    pub at: SimInstant,
+    /// The phase before; none when the node starts.
+    pub from: Option<Phase>,
+    /// The phase from then on.
+    pub to: Phase,
+    /// The node's epoch from then on.
+    pub epoch: Epoch,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Why something happened to a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cause {
+    /// The simulation began.
+    #[default]
+    Start,
+    /// Its time had come.
+    Time,
+    /// A reset over Redfish.
+    Reset(ResetType),
+    /// Another Redfish request.
+    Bmc,
+    /// A request to the agent.
+    Agent,
+    /// The answer to something that the node asked for.
+    Answer,
+    /// A fault.
+    Fault(FaultName),
+    /// A bug of the simulator was caught.
+    Panic,
+}
+
+impl Cause {
+    /// The word for it in events.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Time => "time",
+            Self::Reset(_) => "reset",
+            Self::Bmc => "bmc",
+            Self::Agent => "agent",
+            Self::Answer => "answer",
+            Self::Fault(_) => "fault",
+            Self::Panic => "panic",
+        }
+    }
 }

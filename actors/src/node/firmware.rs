@@ -13,6 +13,13 @@ pub use crate::wire::redfish::vocabulary::BootProgress;
 pub enum Host {
     /// No power.
     Off,
+    /// Mains power is gone.
+    Unpowered {
+        /// When it is back; none: when the fault ends.
+        until: Option<SimInstant>,
+        /// The host starts then.
+        then_on: bool,
+    },
     /// Power is being applied.
     PoweringOn {
         /// When `PowerState` becomes `On`.
@@ -81,7 +88,7 @@ impl Host {
     #[must_use]
     pub fn power_state(&self) -> PowerState {
         match self {
-            Self::Off => PowerState::Off,
+            Self::Off | Self::Unpowered { .. } => PowerState::Off,
             Self::PoweringOn { .. } => PowerState::PoweringOn,
             Self::Post { .. }
             | Self::Resolving { .. }
@@ -96,7 +103,9 @@ impl Host {
     #[must_use]
     pub fn boot_progress(&self) -> BootProgress {
         match self {
-            Self::Off | Self::PoweringOn { .. } | Self::PoweringOff { .. } => BootProgress::None,
+            Self::Off | Self::Unpowered { .. } | Self::PoweringOn { .. } | Self::PoweringOff { .. } => {
+                BootProgress::None
+            }
             Self::Post { .. } => BootProgress::PrimaryProcessorInitializationStarted,
             Self::Resolving { .. } | Self::NoBootDevice => BootProgress::SystemHardwareInitializationComplete,
             Self::Loading { .. } => BootProgress::OSBootStarted,
@@ -113,6 +122,7 @@ impl Host {
             | Self::Post { until }
             | Self::Loading { until, .. }
             | Self::PoweringOff { until, .. } => Some(*until),
+            Self::Unpowered { until, .. } => *until,
             Self::Off | Self::Resolving { .. } | Self::Running(_) | Self::NoBootDevice => None,
         }
     }

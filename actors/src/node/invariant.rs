@@ -35,7 +35,7 @@ pub fn check(node: &Node) -> Result<(), Invariant> {
     let runs_disk = matches!(node.host(), Host::Running(System::Disk));
     ensure(node.os().is_some() == runs_disk, Invariant::OsOnlyFromDisk)?;
     if *node.host() == Host::Off {
-        ensure(node.next_deadline().is_none(), Invariant::OffIsIdle)?;
+        ensure(node.own_deadline().is_none(), Invariant::OffIsIdle)?;
     }
     let Some(agent) = node.agent() else { return Ok(()) };
     let running = agent

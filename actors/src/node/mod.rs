@@ -11,7 +11,9 @@
 //! | disk | [`disk`] |
 //! | agent in the ramdisk | [`agent`] |
 //! | installed system | [`os`] |
+//! | what faults do to it as long as they last | [`affliction`] |
 
+pub mod affliction;
 pub mod agent;
 pub mod bmc;
 pub mod disk;
@@ -28,15 +30,17 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use self::affliction::Afflictions;
 use self::agent::{Agent, AgentReply, AgentRequest, AgentSettings};
 use self::bmc::{Bmc, BmcCommand, BootTarget, PowerState};
 use self::disk::Disk;
-use self::effect::Outcome;
+use self::effect::{Cause, Outcome};
 use self::firmware::{BootProgress, Host};
 use self::os::membership::Activity;
 use self::os::{Os, Stage};
 use self::phase::Phase;
 use self::profile::HardwareProfile;
+use crate::fault::{NodeIndex, Occasions};
 use crate::ids::{Epoch, MacAddress, NodeId};
 use crate::seed::Seed;
 use crate::time::SimInstant;
@@ -50,6 +54,8 @@ pub type Labels = BTreeMap<Box<str>, Box<str>>;
 /// Who a node is. Fixed for its life, shared between the node and the directory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Identity {
+    /// Place in the fleet's list.
+    pub index: NodeIndex,
     /// Redfish system id and SMBIOS UUID.
     pub id: NodeId,
     /// Name from the settings.
@@ -89,6 +95,8 @@ pub enum Event {
     Agent(AgentRequest),
     /// The deadline that the node asked for has passed.
     Timer,
+    /// The faults in force are others than at the step before.
+    FaultsChanged,
     /// An effect ended.
     Outcome {
         /// The node's epoch when the effect left.
@@ -99,6 +107,23 @@ pub enum Event {
     /// A bug: the step panics. Shows that one node's bug stays its own.
     #[cfg(any(test, feature = "test-util"))]
     Bug,
+}
+
+impl Event {
+    fn cause(&self) -> Cause {
+        match self {
+            Self::Bmc {
+                command: BmcCommand::Reset(reset),
+                ..
+            } => Cause::Reset(*reset),
+            Self::Bmc { .. } => Cause::Bmc,
+            Self::Agent(_) => Cause::Agent,
+            Self::Timer | Self::FaultsChanged => Cause::Time,
+            Self::Outcome { .. } => Cause::Answer,
+            #[cfg(any(test, feature = "test-util"))]
+            Self::Bug => Cause::Panic,
+        }
+    }
 }
 
 /// Answer to an event that was taken.
@@ -164,6 +189,14 @@ pub struct Node {
     disk: Disk,
     agent: Option<Box<Agent>>,
     os: Option<Box<Os>>,
+    /// How often it met each fault.
+    met: Occasions,
+    /// What is wrong with it as long as faults last.
+    afflictions: Option<Box<Afflictions>>,
+    /// Up to when faults that begin and end by themselves have been followed.
+    faults_seen: SimInstant,
+    /// When the next one begins or ends.
+    fault_edge: Option<SimInstant>,
 }
 
 impl Node {
@@ -183,6 +216,10 @@ impl Node {
             disk: Disk::default(),
             agent: None,
             os: None,
+            met: Occasions::default(),
+            afflictions: None,
+            faults_seen: SimInstant::START,
+            fault_edge: None,
         }
     }
 
@@ -255,6 +292,9 @@ impl Node {
     /// What it does in clusters.
     #[must_use]
     pub fn activity(&self) -> Activity<'_> {
+        if self.os_hangs() {
+            return Activity::None;
+        }
         match (self.os.as_deref().map(Os::stage), self.disk.membership()) {
             (Some(Stage::Bootstrapping { .. }), _) => Activity::Bootstrapping,
             (Some(Stage::Up), Some(membership)) => Activity::Member(membership),
@@ -283,8 +323,40 @@ impl Node {
     /// When the node next wants [`Event::Timer`]. `None`: nothing is pending.
     #[must_use]
     pub fn next_deadline(&self) -> Option<SimInstant> {
-        let agent = self.agent.as_ref().and_then(|agent| agent.next_deadline());
-        let os = self.os.as_ref().and_then(|os| os.deadline());
-        [self.host.deadline(), agent, os].into_iter().flatten().min()
+        self.own_deadline().into_iter().chain(self.fault_edge).min()
+    }
+
+    /// The same, but for what faults begin and end by themselves.
+    fn own_deadline(&self) -> Option<SimInstant> {
+        [self.host_deadline(), self.agent_deadline(), self.os_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn host_deadline(&self) -> Option<SimInstant> {
+        let stuck = matches!(self.host, Host::Post { .. })
+            && self
+                .afflictions
+                .as_ref()
+                .is_some_and(|afflictions| afflictions.stuck_in_post);
+        self.host.deadline().filter(|_| !stuck)
+    }
+
+    fn agent_deadline(&self) -> Option<SimInstant> {
+        self.agent.as_ref().and_then(|agent| agent.next_deadline())
+    }
+
+    fn os_deadline(&self) -> Option<SimInstant> {
+        self.os
+            .as_ref()
+            .and_then(|os| os.deadline())
+            .filter(|_| !self.os_hangs())
+    }
+
+    fn os_hangs(&self) -> bool {
+        self.afflictions
+            .as_ref()
+            .is_some_and(|afflictions| afflictions.os_hangs)
     }
 }

@@ -9,7 +9,7 @@ pub use crate::phase::Phase;
 impl Phase {
     pub(super) fn of(node: &Node) -> Self {
         match node.host() {
-            Host::Off => Self::Off,
+            Host::Off | Host::Unpowered { .. } => Self::Off,
             Host::PoweringOn { .. } => Self::PoweringOn,
             Host::Post { .. } => Self::Post,
             Host::Resolving { .. } | Host::Loading { .. } => Self::Booting,

@@ -4,16 +4,21 @@ use std::sync::Arc;
 
 use super::agent::link::Context;
 use super::agent::{Aftermath, Agent, Change, inventory};
-use super::bmc::{BmcCommand, BootTarget, LogEvent, MediaType, OverrideEnabled, ResetType};
+use super::bmc::{BmcCommand, BootTarget, LogEvent, MediaType, OverrideEnabled};
 use super::effect::{
-    BootFailure, BootImage, BootRequest, BootResult, CallKind, Effect, Effects, Outcome, Record,
+    BootFailure, BootImage, BootRequest, BootResult, CallKind, Cause, Effect, Effects, Outcome, PhaseChange,
+    Record,
 };
 use super::firmware::{BootOrderPosition, Host, System};
+use super::phase::Phase;
 use super::{Event, Node, Refused, Reply};
+use crate::fault::Site;
 use crate::ids::Epoch;
 use crate::seed::Seed;
 use crate::time::SimInstant;
 
+mod faults;
+mod power;
 mod system;
 
 /// Most transitions of one step. A node whose every duration is zero goes through a boot in fewer than ten; reaching
@@ -30,13 +35,20 @@ impl Node {
     /// Why the event was refused.
     pub fn step(&mut self, now: SimInstant, event: Event, out: &mut Effects) -> Result<Reply, Refused> {
         self.advance(now, out);
+        let phase = self.phase();
+        let now = now.max(self.faults_seen);
+        (out.at, out.cause) = (now, event.cause());
         let reply = match event {
             Event::Timer => Reply::Done,
+            Event::FaultsChanged => {
+                self.on_faults_changed(now, out);
+                Reply::Done
+            }
             Event::Bmc { if_match, command } => {
                 if if_match.is_some_and(|revision| revision != self.revision) {
                     return Err(Refused::PreconditionFailed);
                 }
-                self.on_bmc(now, command)?;
+                self.on_bmc(now, command, out)?;
                 self.touch();
                 Reply::Done
             }
@@ -54,30 +66,84 @@ impl Node {
                 panic!("a bug, on purpose")
             }
         };
+        self.note_phase(now, phase, out);
         self.advance(now, out);
         Ok(reply)
     }
 
-    /// Does everything that is due.
+    /// The node's life begins, in this phase and under the faults in force.
+    pub(crate) fn start(&mut self, now: SimInstant, power_on: bool, out: &mut Effects) {
+        out.at = now;
+        if power_on {
+            self.power_on(now);
+            self.touch();
+        }
+        let change = PhaseChange {
+            at: now,
+            from: None,
+            to: self.phase(),
+            epoch: self.epoch,
+            cause: Cause::Start,
+        };
+        out.push(self.epoch, Effect::Record(Record::Phase(change)));
+        if out.faults().is_some() {
+            let phase = self.phase();
+            self.on_faults_changed(now, out);
+            self.note_phase(now, phase, out);
+        }
+    }
+
+    /// Records that the phase is another than `before`.
+    fn note_phase(&mut self, at: SimInstant, before: Phase, out: &mut Effects) {
+        let to = self.phase();
+        if to == before {
+            return;
+        }
+        let change = PhaseChange {
+            at,
+            from: Some(before),
+            to,
+            epoch: self.epoch,
+            cause: out.cause.clone(),
+        };
+        out.push(self.epoch, Effect::Record(Record::Phase(change)));
+        self.review_afflictions(at, out);
+        let reviewed = self.phase();
+        if reviewed != to {
+            let change = PhaseChange {
+                at,
+                from: Some(to),
+                to: reviewed,
+                epoch: self.epoch,
+                cause: out.cause.clone(),
+            };
+            out.push(self.epoch, Effect::Record(Record::Phase(change)));
+        }
+    }
+
+    /// Does everything that is due, in order, each at the instant at which it was due: how late a timer is served
+    /// changes nothing.
     fn advance(&mut self, now: SimInstant, out: &mut Effects) {
         for _ in 0..MOST_TRANSITIONS {
-            if self.host.deadline().is_some_and(|until| until <= now) {
-                self.advance_host(now, out);
-            } else if self
-                .agent
-                .as_ref()
-                .and_then(|agent| agent.next_deadline())
-                .is_some_and(|at| at <= now)
-            {
-                self.advance_agent(now, out);
-            } else if self
-                .os
-                .as_ref()
-                .and_then(|os| os.deadline())
-                .is_some_and(|at| at <= now)
-            {
-                self.advance_os(now, out);
+            let Some(due) = self.next_deadline().filter(|due| *due <= now) else {
+                return;
+            };
+            // What a fault held up goes on when the fault ends.
+            let at = due.max(self.faults_seen);
+            let phase = self.phase();
+            (out.at, out.cause) = (at, Cause::Time);
+            if self.fault_edge == Some(due) {
+                self.on_fault_edge(at, out);
+            } else if self.host_deadline() == Some(due) {
+                self.advance_host(at, out);
+            } else if self.agent_deadline() == Some(due) {
+                self.advance_agent(at, out);
             } else {
+                self.advance_os(at, out);
+            }
+            self.note_phase(at, phase, out);
+            if out.asks() {
+                // The answer may be there at once, and comes before what is due later.
                 return;
             }
         }
@@ -107,17 +173,10 @@ impl Node {
         self.epoch
     }
 
-    /// Turns power on before the node's actor starts, for a node that is given as on.
-    pub(crate) fn start_powered(&mut self, now: SimInstant) {
-        self.power_on(now);
-        self.touch();
-    }
-
     // --- host ---------------------------------------------------------------------------------------------------
 
     fn advance_host(&mut self, now: SimInstant, out: &mut Effects) {
         self.touch();
-        // The next wait starts when this one ended, not when the timer was served.
         match std::mem::replace(&mut self.host, Host::Off) {
             Host::PoweringOn { .. } => {
                 self.bmc.record(now, LogEvent::PoweredOn);
@@ -131,28 +190,15 @@ impl Node {
                     self.power_on(now);
                 }
             }
+            Host::Unpowered { then_on, .. } => {
+                if then_on {
+                    self.power_on(now);
+                }
+            }
             waiting @ (Host::Off | Host::Resolving { .. } | Host::Running(_) | Host::NoBootDevice) => {
                 self.host = waiting;
             }
         }
-    }
-
-    fn power_on(&mut self, now: SimInstant) {
-        self.new_epoch();
-        let latency = self.kind.timing.power_on.draw(self.draw("power-on"));
-        self.host = Host::PoweringOn { until: now + latency };
-    }
-
-    fn power_off(&mut self, now: SimInstant, graceful: bool, then_on: bool) {
-        self.new_epoch();
-        let timing = &self.kind.timing;
-        let latency = if graceful {
-            timing.graceful_shutdown
-        } else {
-            timing.power_off
-        };
-        let until = now + latency.draw(self.draw("power-off"));
-        self.host = Host::PoweringOff { until, then_on };
     }
 
     fn begin_post(&mut self, now: SimInstant) {
@@ -313,13 +359,15 @@ impl Node {
 
     // --- BMC ----------------------------------------------------------------------------------------------------
 
-    fn on_bmc(&mut self, now: SimInstant, command: BmcCommand) -> Result<(), Refused> {
+    fn on_bmc(&mut self, now: SimInstant, command: BmcCommand, out: &mut Effects) -> Result<(), Refused> {
         let kind = Arc::clone(&self.kind);
         let profile = &kind.profile;
         match command {
             BmcCommand::Reset(reset) => {
                 self.bmc.record(now, LogEvent::Reset(reset));
-                self.reset(now, reset);
+                if self.strike(Site::Reset { reset }, now, out).is_none() {
+                    self.reset(now, reset);
+                }
             }
             BmcCommand::SetBoot(patch) => self.bmc.set_boot(patch)?,
             BmcCommand::InsertMedia { slot, mut media } => {
@@ -345,52 +393,6 @@ impl Node {
             BmcCommand::ClearLog => self.bmc.log = None,
         }
         Ok(())
-    }
-
-    /// The reset table. Resets that ask for the state the host is in, or on its way to, succeed without effect.
-    fn reset(&mut self, now: SimInstant, reset: ResetType) {
-        match (reset, &mut self.host) {
-            (ResetType::Nmi, _) => {}
-            // On while the host goes down: it comes back as soon as it is down.
-            (
-                ResetType::On
-                | ResetType::ForceOn
-                | ResetType::ForceRestart
-                | ResetType::GracefulRestart
-                | ResetType::PowerCycle
-                | ResetType::PushPowerButton,
-                Host::PoweringOff { then_on, .. },
-            ) => *then_on = true,
-            (
-                ResetType::On
-                | ResetType::ForceOn
-                | ResetType::ForceRestart
-                | ResetType::GracefulRestart
-                | ResetType::PowerCycle
-                | ResetType::PushPowerButton,
-                Host::Off,
-            ) => self.power_on(now),
-            (ResetType::On | ResetType::ForceOn, _) => {}
-            (ResetType::ForceOff | ResetType::GracefulShutdown, Host::Off) => {}
-            // A forced power-off overtakes a graceful one that is under way.
-            (ResetType::ForceOff, _) => self.power_off(now, false, false),
-            (ResetType::GracefulShutdown, Host::PoweringOff { then_on, .. }) => *then_on = false,
-            (ResetType::GracefulShutdown | ResetType::PushPowerButton, host) => {
-                let graceful = matches!(host, Host::Running(_));
-                self.power_off(now, graceful, false);
-            }
-            (ResetType::GracefulRestart, host) => {
-                let graceful = matches!(host, Host::Running(_));
-                self.power_off(now, graceful, true);
-            }
-            (ResetType::PowerCycle, _) => self.power_off(now, false, true),
-            // A warm reset never drops power, and one while power is coming up changes nothing.
-            (ResetType::ForceRestart, Host::PoweringOn { .. }) => {}
-            (ResetType::ForceRestart, _) => {
-                self.new_epoch();
-                self.begin_post(now);
-            }
-        }
     }
 
     // --- agent --------------------------------------------------------------------------------------------------

@@ -14,10 +14,13 @@ use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler,
 use chrono::{DateTime, Utc};
 use tokio::sync::{oneshot, watch};
 
+use super::board::FaultBoard;
+use crate::fault::{ClusterFacts, Occasions, Site, SiteKind, Struck};
 use crate::kube::cluster::Cluster;
 use crate::kube::resource::ResourceId;
-use crate::ports::{Recorder, ShellEvent};
-use crate::time::Clock;
+use crate::node::effect::FaultHit;
+use crate::ports::{Recorder, ShellEvent, Whom};
+use crate::time::{Clock, SimInstant};
 
 /// Writes that may wait for one cluster's actor.
 const MOST_WRITES: u32 = 1024;
@@ -31,6 +34,8 @@ pub struct ClusterServices {
     pub clock: Arc<dyn Clock>,
     /// Counters.
     pub recorder: Arc<dyn Recorder>,
+    /// What goes wrong.
+    pub faults: Arc<FaultBoard>,
 }
 
 /// Why a cluster gave no answer.
@@ -49,11 +54,13 @@ pub enum ClusterError {
 
 /// A cluster as the rest of the program sees it.
 pub struct ClusterRef {
-    name: Box<str>,
+    name: Arc<str>,
     cluster: RwLock<Cluster>,
     address: RwLock<Option<Addr<ClusterActor>>>,
     waiting: AtomicU32,
     wakers: Mutex<Wakers>,
+    /// How often it met each fault.
+    met: Mutex<Occasions>,
     services: ClusterServices,
 }
 
@@ -82,6 +89,7 @@ impl ClusterRef {
             address: RwLock::new(None),
             waiting: AtomicU32::new(0),
             wakers: Mutex::default(),
+            met: Mutex::default(),
             services,
         });
         let handle = Arc::clone(&this);
@@ -116,6 +124,55 @@ impl ClusterRef {
         left.div_f64(self.services.clock.speed().max(f64::MIN_POSITIVE))
     }
 
+    /// Something is about to be done for the cluster: the first fault that makes it go wrong, if one does. It is recorded.
+    #[must_use]
+    pub fn strike(&self, site: Site<'_>) -> Option<Struck> {
+        let faults = self.services.faults.at_site(site.kind())?;
+        let now = self.services.clock.now();
+        let facts = ClusterFacts { name: &self.name };
+        let struck = {
+            let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+            faults.at(site, facts, now, &mut met).map(Struck::from)
+        }?;
+        self.record_fault(now, &struck);
+        Some(struck)
+    }
+
+    /// As [`Self::strike`], but every fault that strikes, where several add up.
+    #[must_use]
+    pub fn strike_all(&self, site: Site<'_>) -> Vec<Struck> {
+        let Some(faults) = self.services.faults.at_site(site.kind()) else {
+            return Vec::new();
+        };
+        let now = self.services.clock.now();
+        let facts = ClusterFacts { name: &self.name };
+        let struck: Vec<Struck> = {
+            let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+            let hits = faults.all_at(site, facts, now, &mut met);
+            hits.into_iter().map(Struck::from).collect()
+        };
+        for struck in &struck {
+            self.record_fault(now, struck);
+        }
+        struck
+    }
+
+    /// What is wrong with the cluster now, at a site of a state.
+    #[must_use]
+    pub fn state(&self, kind: SiteKind) -> Vec<Struck> {
+        let Some(faults) = self.services.faults.at_site(kind) else {
+            return Vec::new();
+        };
+        let facts = ClusterFacts { name: &self.name };
+        let hits = faults.state(kind, facts, self.services.clock.now());
+        hits.into_iter().map(Struck::from).collect()
+    }
+
+    fn record_fault(&self, now: SimInstant, struck: &Struck) {
+        let recorder = &self.services.recorder;
+        recorder.fault(Whom::Cluster(&self.name), &FaultHit::new(now, struck));
+    }
+
     /// Looks at the committed state. Keep it short: writes wait.
     pub fn read<T>(&self, look: impl FnOnce(&Cluster) -> T) -> T {
         look(&self.cluster.read().unwrap_or_else(PoisonError::into_inner))
@@ -140,10 +197,10 @@ impl ClusterRef {
             return Err(ClusterError::Busy);
         }
         let (reply, receiver) = oneshot::channel();
-        let recorder = Arc::clone(&self.services.recorder);
+        let (recorder, name) = (Arc::clone(&self.services.recorder), Arc::clone(&self.name));
         let write = Write(Box::new(move |cluster, now| {
             let outcome = catch_unwind(AssertUnwindSafe(|| change(cluster, now))).map_err(|_| {
-                recorder.shell(ShellEvent::StepPanicked);
+                recorder.panicked(Whom::Cluster(&name));
                 ClusterError::Fault
             });
             // Nobody may be waiting any more.
@@ -159,11 +216,11 @@ impl ClusterRef {
     /// Changes the cluster without waiting for it, however many writes wait: for what the simulated machines do, of which
     /// there are few. The changes of one caller keep their order.
     pub fn post(&self, change: impl FnOnce(&mut Cluster, DateTime<Utc>) + Send + 'static) {
-        let recorder = Arc::clone(&self.services.recorder);
+        let (recorder, name) = (Arc::clone(&self.services.recorder), Arc::clone(&self.name));
         self.waiting.fetch_add(1, Ordering::AcqRel);
         let write = Write(Box::new(move |cluster, now| {
             if catch_unwind(AssertUnwindSafe(|| change(cluster, now))).is_err() {
-                recorder.shell(ShellEvent::StepPanicked);
+                recorder.panicked(Whom::Cluster(&name));
             }
         }));
         // A cluster that is gone has no use for it.
@@ -231,7 +288,7 @@ impl ClusterRef {
                 settled.next
             }
             Err(_) => {
-                self.services.recorder.shell(ShellEvent::StepPanicked);
+                self.services.recorder.panicked(Whom::Cluster(&self.name));
                 tracing::error!(cluster = &*self.name, "a controller panicked");
                 // What it was about is off the queue: the others go on.
                 Some(now)

@@ -7,19 +7,23 @@
 //! whole process. Without a permit the caller is told at once.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 
 use actix::Addr;
 use tokio::sync::oneshot;
 
-use super::messages::{Apply, Failure, Look};
+use super::messages::{Apply, Failure, FaultsChanged, Look};
 use super::node::{NodeActor, Services};
+use crate::fault::{Occasions, Site, Struck};
+use crate::ids::NodeId;
 use crate::node::bmc::PowerState;
+use crate::node::effect::FaultHit;
 use crate::node::os::description::SystemDescription;
 use crate::node::phase::Phase;
 use crate::node::{Event, Identity, Kind, Node, Refused, Reply};
-use crate::ports::{Recorder, ShellEvent};
+use crate::ports::{Recorder, ShellEvent, Whom};
 use crate::time::SimInstant;
 
 /// Requests that may be under way at once.
@@ -68,6 +72,10 @@ pub struct NodeRef {
     in_use: AtomicU16,
     power: AtomicU8,
     phase: AtomicU8,
+    /// How often its frontends met each fault.
+    met: Mutex<Occasions>,
+    /// Its actor is to be told that the faults in force are others.
+    faults_changed: AtomicBool,
     permits: Arc<Permits>,
     services: Arc<Services>,
 }
@@ -92,6 +100,8 @@ impl NodeRef {
             in_use: AtomicU16::new(0),
             power: AtomicU8::new(power_index(node.power_state())),
             phase: AtomicU8::new(node.phase() as u8),
+            met: Mutex::default(),
+            faults_changed: AtomicBool::new(false),
             node: RwLock::new(node),
             permits,
             services,
@@ -196,7 +206,7 @@ impl NodeRef {
     /// The one place that puts a message into a node's mailbox.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the permit bounds the mailbox; the message carries its own reply"
+        reason = "the permit bounds the mailbox, of other messages one waits at most; a message carries its own reply"
     )]
     fn send<M>(&self, message: M) -> Result<(), AskError>
     where
@@ -206,6 +216,66 @@ impl NodeRef {
         let address = self.address.read().unwrap_or_else(PoisonError::into_inner);
         address.as_ref().ok_or(AskError::Gone)?.do_send(message);
         Ok(())
+    }
+
+    /// Something is about to be done for the node outside its step: the first fault that makes it go wrong, if one does.
+    /// It is recorded.
+    #[must_use]
+    pub fn strike(&self, site: Site<'_>) -> Option<Struck> {
+        let faults = self
+            .services
+            .faults
+            .against_at(site.kind(), self.identity.index)?;
+        let now = self.services.clock.now();
+        let struck = {
+            let node = self.node();
+            let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+            faults.at(site, node.facts(), now, &mut met).map(Struck::from)
+        }?;
+        self.record_fault(now, &struck);
+        Some(struck)
+    }
+
+    /// As [`Self::strike`], but every fault that strikes, where several add up.
+    #[must_use]
+    pub fn strike_all(&self, site: Site<'_>) -> Vec<Struck> {
+        let Some(faults) = self.services.faults.against_at(site.kind(), self.identity.index) else {
+            return Vec::new();
+        };
+        let now = self.services.clock.now();
+        let struck: Vec<Struck> = {
+            let node = self.node();
+            let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+            let hits = faults.all_at(site, node.facts(), now, &mut met);
+            hits.into_iter().map(Struck::from).collect()
+        };
+        for struck in &struck {
+            self.record_fault(now, struck);
+        }
+        struck
+    }
+
+    fn record_fault(&self, now: SimInstant, struck: &Struck) {
+        let recorder = &self.services.recorder;
+        recorder.fault(Whom::Node(self.identity.id), &FaultHit::new(now, struck));
+    }
+
+    /// The real time that a delay of a fault takes.
+    #[must_use]
+    pub fn real_time(&self, simulated: Duration) -> Duration {
+        simulated.div_f64(self.services.clock.speed().max(f64::MIN_POSITIVE))
+    }
+
+    /// The faults in force are others: the node's actor is told, unless it will be anyway.
+    pub(super) fn tell_of_faults(&self) {
+        if !self.faults_changed.swap(true, Ordering::AcqRel) && self.send(FaultsChanged).is_err() {
+            self.told_of_faults();
+        }
+    }
+
+    /// The actor looks at the faults in force.
+    pub(super) fn told_of_faults(&self) {
+        self.faults_changed.store(false, Ordering::Release);
     }
 
     /// Runs `look` on the node. It sees every change that was answered before.
@@ -223,16 +293,16 @@ impl NodeRef {
         {
             let node = self.node();
             if node.next_deadline().is_none_or(|deadline| deadline > now) {
-                return caught(&self.services, || look(&node, now));
+                return caught(&self.services, self.identity.id, || look(&node, now));
             }
         }
         let permit = self.permit()?;
         let (sender, receiver) = oneshot::channel();
-        let services = Arc::clone(&self.services);
+        let (services, id) = (Arc::clone(&self.services), self.identity.id);
         self.send(Look(Box::new(move |node, now| {
             // A reader that went away wants no answer.
             if !sender.is_closed() {
-                let seen = caught(&services, || look(node, now));
+                let seen = caught(&services, id, || look(node, now));
                 drop(permit);
                 drop(sender.send(seen));
             }
@@ -284,9 +354,9 @@ fn power_index(power: PowerState) -> u8 {
 }
 
 /// Runs a look; a panic in it costs the one who asked, and is counted.
-fn caught<T>(services: &Services, look: impl FnOnce() -> T) -> Result<T, AskError> {
+fn caught<T>(services: &Services, node: NodeId, look: impl FnOnce() -> T) -> Result<T, AskError> {
     catch_unwind(AssertUnwindSafe(look)).map_err(|_| {
-        services.recorder.shell(ShellEvent::StepPanicked);
+        services.recorder.panicked(Whom::Node(node));
         AskError::Fault
     })
 }

@@ -30,6 +30,11 @@ pub(super) struct Apply {
     pub(super) permit: Permit,
 }
 
+/// The faults in force are others. At most one of these waits in a mailbox.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct FaultsChanged;
+
 /// Looks at a node. The closure carries its own way of answering.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -1,5 +1,6 @@
 //! The actors: thin shells around the pure machines, and their supervisors. The only place that uses actix.
 
+mod board;
 mod cluster;
 mod handle;
 mod messages;
@@ -8,6 +9,7 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 
+pub use self::board::FaultBoard;
 pub use self::cluster::{ClusterError, ClusterRef, ClusterServices};
 pub use self::handle::{AskError, NodeRef, Permits};
 pub use self::node::Services;

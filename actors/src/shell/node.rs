@@ -1,26 +1,33 @@
 //! The actor of one node. It decides nothing: event in, step, commit, effects out, one timer.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext, Context, Handler, SpawnHandle, WrapFuture as _};
 use tokio::sync::oneshot;
 
+use super::board::FaultBoard;
 use super::handle::NodeRef;
-use super::messages::{Apply, Failure, Look};
+use super::messages::{Apply, Failure, FaultsChanged, Look};
+use crate::fault::{Site, SiteKind};
 use crate::ids::{CommandId, Epoch};
+use crate::node::affliction::{EtcdAffliction, KubeletAffliction};
 use crate::node::agent::AgentReply;
-use crate::node::effect::{Effect, Issued, Outcome};
+use crate::node::effect::{Cause, Effect, Issued, Outcome, PhaseChange, Record};
 use crate::node::os::membership::Activity;
 use crate::node::phase::Phase;
 use crate::node::{Effects, Event, Node, Refused, Reply, invariant};
-use crate::ports::{BootMedia, Clusters, ConfigDrives, Ironic, Recorder, ShellEvent};
+use crate::ports::{BootMedia, Clusters, ConfigDrives, Ironic, Recorder, ShellEvent, Whom};
 use crate::time::{Clock, SimInstant};
 use crate::wire::agent::CommandStatus;
 
 /// Panics in a row after which a node is parked: it still answers, but does nothing by itself.
 const MOST_FAULTS: u8 = 5;
+/// Outcomes at once that follow from one event: more than a boot order has entries.
+const MOST_ANSWERS: usize = 64;
 /// Requests that may wait for the end of a command of one node.
 const MOST_WAITERS: usize = 8;
 
@@ -38,6 +45,8 @@ pub struct Services {
     pub clusters: Arc<dyn Clusters>,
     /// Counters and logs.
     pub recorder: Arc<dyn Recorder>,
+    /// What goes wrong.
+    pub faults: Arc<FaultBoard>,
 }
 
 /// A request that waits for the end of a command.
@@ -53,6 +62,8 @@ pub(super) struct NodeActor {
     timer: Option<(SimInstant, SpawnHandle)>,
     waiters: Vec<Waiter>,
     flying: Vec<Flying>,
+    /// Outcomes that were there at once.
+    answered: VecDeque<(SimInstant, Epoch, Outcome)>,
     launched: u32,
     faults: u8,
 }
@@ -71,6 +82,7 @@ impl NodeActor {
             timer: None,
             waiters: Vec::new(),
             flying: Vec::new(),
+            answered: VecDeque::new(),
             launched: 0,
             faults: 0,
         }
@@ -80,13 +92,37 @@ impl NodeActor {
         self.handle.services()
     }
 
-    /// Applies one event and everything that follows from it.
+    /// Applies one event now, and everything that follows from it at once.
     fn apply(&mut self, event: Event, context: &mut Context<Self>) -> Result<Reply, Failure> {
         let now = self.services().clock.now();
-        let mut effects = Effects::default();
+        let result = self.apply_at(now, event, context);
+        for _ in 0..MOST_ANSWERS {
+            let Some((at, epoch, outcome)) = self.answered.pop_front() else {
+                break;
+            };
+            // Refused as stale, or caught as a fault: both are counted where they happen.
+            drop(self.apply_at(at, Event::Outcome { epoch, outcome }, context));
+        }
+        self.rearm(now, context);
+        result
+    }
+
+    fn apply_at(
+        &mut self,
+        now: SimInstant,
+        event: Event,
+        context: &mut Context<Self>,
+    ) -> Result<Reply, Failure> {
+        let mut effects = Effects::under(self.services().faults.against(self.handle.identity().index));
         let mut next = self.handle.node().clone();
-        let stepped = catch_unwind(AssertUnwindSafe(|| next.step(now, event, &mut effects)));
-        let result = match stepped {
+        // That the faults are others must not get lost.
+        let panics = !matches!(event, Event::FaultsChanged)
+            && self.handle.strike(Site::Plain(SiteKind::NodeStep)).is_some();
+        let stepped = catch_unwind(AssertUnwindSafe(|| {
+            assert!(!panics, "a fault has the node's actor panic");
+            next.step(now, event, &mut effects)
+        }));
+        match stepped {
             Ok(Ok(reply)) => {
                 debug_assert_eq!(
                     invariant::check(&next),
@@ -95,7 +131,7 @@ impl NodeActor {
                     next.identity().name
                 );
                 self.faults = 0;
-                self.publish(&next);
+                self.publish(now, &next);
                 self.tell_clusters(&next);
                 let epoch = next.epoch();
                 self.handle.commit(next);
@@ -114,22 +150,28 @@ impl NodeActor {
             }
             Err(_) => {
                 self.faults = self.faults.saturating_add(1);
-                self.services().recorder.shell(ShellEvent::StepPanicked);
                 let node = self.handle.node();
+                self.services().recorder.panicked(Whom::Node(node.identity().id));
                 tracing::error!(node = %node.identity().name, faults = self.faults, "a step panicked; state kept");
                 if self.faults == MOST_FAULTS {
                     self.services().recorder.shell(ShellEvent::NodeParked);
+                    let change = PhaseChange {
+                        at: now,
+                        from: Some(self.handle.phase()),
+                        to: Phase::Parked,
+                        epoch: node.epoch(),
+                        cause: Cause::Panic,
+                    };
+                    self.services().recorder.phase(node.identity().id, &change);
                     self.handle.publish(node.power_state(), Phase::Parked);
                 }
                 Err(Failure::Fault)
             }
-        };
-        self.rearm(now, context);
-        result
+        }
     }
 
     /// Tells the directory and the recorder what changed.
-    fn publish(&self, next: &Node) {
+    fn publish(&self, now: SimInstant, next: &Node) {
         let (power, phase) = (next.power_state(), next.phase());
         let (old_power, old_phase) = (self.handle.power(), self.handle.phase());
         if (power, phase) == (old_power, old_phase) {
@@ -139,8 +181,15 @@ impl NodeActor {
         if power != old_power {
             self.services().recorder.power(id, Some(old_power), power);
         }
-        if phase != old_phase {
-            self.services().recorder.phase(id, Some(old_phase), phase);
+        if old_phase == Phase::Parked {
+            let change = PhaseChange {
+                at: now,
+                from: Some(old_phase),
+                to: self.handle.node().phase(),
+                epoch: next.epoch(),
+                cause: Cause::Panic,
+            };
+            self.services().recorder.phase(id, &change);
         }
         self.handle.publish(power, phase);
     }
@@ -159,24 +208,33 @@ impl NodeActor {
         {
             clusters.erased(id, left);
         }
-        if let Activity::Member(membership) = is
-            && was != is
-        {
-            clusters.started(id, membership);
+        if let Activity::Member(membership) = is {
+            if was != is {
+                clusters.started(id, membership);
+            }
+            let (was_wrong, is_wrong) = (shared(&old), shared(next));
+            if was_wrong != is_wrong || (was != is && is_wrong != (None, None)) {
+                clusters.afflicted(id, membership, is_wrong.0, is_wrong.1);
+            }
         }
     }
 
     /// Starts an effect outside the handler; its outcome comes back as an event.
-    fn perform(&mut self, Issued { epoch, effect }: Issued, context: &mut Context<Self>) {
+    fn perform(&mut self, Issued { epoch, at, effect }: Issued, context: &mut Context<Self>) {
         let id = self.handle.identity().id;
         if let Effect::Record(record) = effect {
-            return self.services().recorder.record(id, record);
+            let recorder = &self.services().recorder;
+            return match record {
+                Record::Phase(change) => recorder.phase(id, &change),
+                Record::Fault(hit) => recorder.fault(Whom::Node(id), &hit),
+                other => recorder.record(id, at, other),
+            };
         }
         if epoch != self.handle.node().epoch() {
             // The same step has begun another life.
             return self.services().recorder.shell(ShellEvent::StaleOutcome);
         }
-        let outcome: crate::ports::LocalFuture<Outcome> = match effect {
+        let mut outcome: crate::ports::LocalFuture<Outcome> = match effect {
             Effect::Record(_) => return,
             Effect::Ironic(request) => self.services().ironic.call(id, *request),
             Effect::FetchConfigDrive {
@@ -204,6 +262,12 @@ impl NodeActor {
                 Box::pin(async move { Outcome::Boot(resolved.await) })
             }
         };
+        if let Poll::Ready(outcome) = outcome
+            .as_mut()
+            .poll(&mut task::Context::from_waker(Waker::noop()))
+        {
+            return self.answered.push_back((at, epoch, outcome));
+        }
         self.launched = self.launched.wrapping_add(1);
         let number = self.launched;
         let returned = outcome.into_actor(self).map(move |outcome, actor, context| {
@@ -288,6 +352,22 @@ impl NodeActor {
     }
 }
 
+/// What is wrong with the node, as far as its cluster sees it.
+fn shared(node: &Node) -> (Option<Arc<KubeletAffliction>>, Option<Arc<EtcdAffliction>>) {
+    node.afflictions().map_or((None, None), |afflictions| {
+        (afflictions.kubelet.clone(), afflictions.etcd.clone())
+    })
+}
+
+impl Handler<FaultsChanged> for NodeActor {
+    type Result = ();
+
+    fn handle(&mut self, _: FaultsChanged, context: &mut Self::Context) {
+        self.handle.told_of_faults();
+        drop(self.apply(Event::FaultsChanged, context));
+    }
+}
+
 impl Actor for NodeActor {
     type Context = Context<Self>;
 
@@ -341,13 +421,11 @@ impl Handler<Look> for NodeActor {
     fn handle(&mut self, Look(look): Look, context: &mut Self::Context) {
         let now = self.services().clock.now();
         // A timer that is late must not show the past: what is due happens before anybody looks.
-        if self
-            .handle
-            .node()
-            .next_deadline()
-            .is_some_and(|deadline| deadline <= now)
-            && self.faults == 0
-        {
+        for _ in 0..MOST_ANSWERS {
+            let deadline = self.handle.node().next_deadline();
+            if self.faults > 0 || deadline.is_none_or(|deadline| deadline > now) {
+                break;
+            }
             drop(self.apply(Event::Timer, context));
         }
         look(&self.handle.node(), now);

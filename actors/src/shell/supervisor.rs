@@ -8,11 +8,14 @@ use std::time::Duration;
 use actix::{Actor, Arbiter, AsyncContext as _, Context, Handler, Message};
 use tokio::sync::oneshot;
 
+use super::board::FaultBoard;
 use super::handle::{NodeRef, Permits};
 use super::node::{NodeActor, Services};
-use crate::node::{Identity, Kind, Node};
-use crate::ports::ShellEvent;
+use crate::fault::{Change, FaultSet, Fleet as FleetList, NotChanged};
+use crate::node::{Effect, Effects, Identity, Kind, Node, Record};
+use crate::ports::{ShellEvent, Whom};
 use crate::seed::Seed;
+use crate::time::SimInstant;
 
 /// Nodes that a shard starts before it lets other work of its thread run.
 const BATCH: usize = 1000;
@@ -63,12 +66,19 @@ impl Fleet {
             let shard = shard_of(&start.identity, shard_count);
             let own = node_seed.child(&start.identity.id.to_string());
             let mut node = Node::new(start.identity, start.kind, own);
-            if start.power_on {
-                node.start_powered(services.clock.now());
+            let mut effects = Effects::under(services.faults.against(node.identity().index));
+            // However long the start of the fleet takes, its life begins at the start of time.
+            node.start(SimInstant::START, start.power_on, &mut effects);
+            let id = node.identity().id;
+            services.recorder.power(id, None, node.power_state());
+            for issued in effects.drain() {
+                match issued.effect {
+                    Effect::Record(Record::Phase(change)) => services.recorder.phase(id, &change),
+                    Effect::Record(Record::Fault(hit)) => services.recorder.fault(Whom::Node(id), &hit),
+                    // A node that was off asks for nothing before its first wait has ended.
+                    _ => {}
+                }
             }
-            let (id, power, phase) = (node.identity().id, node.power_state(), node.phase());
-            services.recorder.power(id, None, power);
-            services.recorder.phase(id, None, phase);
             let index = u16::try_from(shard).unwrap_or(u16::MAX);
             let handle = Arc::new(NodeRef::new(
                 node,
@@ -110,6 +120,26 @@ impl Fleet {
     #[must_use]
     pub fn nodes(&self) -> &[Arc<NodeRef>] {
         &self.nodes
+    }
+
+    /// Changes the faults, and tells the nodes that it concerns. Answers with the snapshot in force.
+    ///
+    /// # Errors
+    /// Why the change was not made.
+    pub fn change_faults(
+        nodes: &[Arc<NodeRef>],
+        board: &FaultBoard,
+        change: Change,
+        fleet: &dyn FleetList,
+    ) -> Result<Arc<FaultSet>, NotChanged> {
+        let (before, after) = board.change(change, fleet)?;
+        for node in nodes {
+            let index = node.identity().index;
+            if before.touches_node(index) || after.touches_node(index) {
+                node.tell_of_faults();
+            }
+        }
+        Ok(after)
     }
 
     /// Looks for actors that died and starts them again, now. Returns how many there were.

@@ -39,6 +39,7 @@ impl World {
             config_drives: Arc::new(PlainDrives),
             clusters: Arc::new(KindClusters::default()),
             recorder: notes.clone(),
+            faults: Arc::default(),
         });
         let permits = Arc::new(Permits::new(100, 4, notes.clone()));
         let kind: Arc<Kind> = kind(timing);

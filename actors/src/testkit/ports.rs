@@ -9,15 +9,16 @@ use uuid::Uuid;
 
 use super::rig::{LookupAnswer, Rig};
 use crate::ids::NodeId;
+use crate::node::affliction::{EtcdAffliction, KubeletAffliction};
 use crate::node::bmc::PowerState;
 use crate::node::effect::{
-    AgentParameters, BootFailure, BootImage, BootRequest, FetchFailure, IronicCall, IronicRequest, Outcome,
-    Record,
+    AgentParameters, BootFailure, BootImage, BootRequest, FaultHit, FetchFailure, IronicCall, IronicRequest,
+    Outcome, PhaseChange, Record,
 };
 use crate::node::os::description::SystemDescription;
 use crate::node::os::membership::{BootstrapFailure, Machine, Membership};
 use crate::node::phase::Phase;
-use crate::ports::{BootMedia, Clusters, ConfigDrives, Ironic, LocalFuture, Recorder, ShellEvent};
+use crate::ports::{BootMedia, Clusters, ConfigDrives, Ironic, LocalFuture, Recorder, ShellEvent, Whom};
 use crate::time::{Clock, SimInstant};
 use crate::wire::agent::ApiVersion;
 
@@ -170,6 +171,16 @@ impl Clusters for KindClusters {
         self.tell("stopped");
     }
 
+    fn afflicted(
+        &self,
+        _: NodeId,
+        _: &Arc<Membership>,
+        _: Option<Arc<KubeletAffliction>>,
+        _: Option<Arc<EtcdAffliction>>,
+    ) {
+        self.tell("afflicted");
+    }
+
     fn erased(&self, _: NodeId, _: &Arc<Membership>) {
         self.tell("erased");
     }
@@ -182,6 +193,8 @@ pub struct Notes {
     pub shell: Mutex<Vec<ShellEvent>>,
     /// Phases entered.
     pub phases: Mutex<Vec<Phase>>,
+    /// Faults that struck.
+    pub faults: Mutex<Vec<FaultHit>>,
 }
 
 impl Notes {
@@ -194,13 +207,20 @@ impl Notes {
 }
 
 impl Recorder for Notes {
-    fn record(&self, _: NodeId, _: Record) {}
+    fn record(&self, _: NodeId, _: SimInstant, _: Record) {}
 
-    fn phase(&self, _: NodeId, _: Option<Phase>, to: Phase) {
+    fn phase(&self, _: NodeId, change: &PhaseChange) {
         self.phases
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(to);
+            .push(change.to);
+    }
+
+    fn fault(&self, _: Whom<'_>, hit: &FaultHit) {
+        self.faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(hit.clone());
     }
 
     fn power(&self, _: NodeId, _: Option<PowerState>, _: PowerState) {}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::fault::{Change, FaultForm, FaultSet, Fleet, NodeIndex, Stretch};
 use crate::ids::{Epoch, MacAddress, NodeId};
 use crate::node::agent::command::Operation;
 use crate::node::agent::{AgentReply, AgentRequest, AgentSettings};
@@ -13,7 +14,7 @@ use crate::node::bmc::{BmcCommand, BootPatch, BootTarget, OverrideEnabled, Reset
 use crate::node::effect::{AgentParameters, BootImage, CallError, IronicCall, Outcome};
 use crate::node::os::description::SystemDescription;
 use crate::node::profile::HardwareProfile;
-use crate::node::{Effect, Effects, Event, Identity, Kind, Node, Refused, Reply, invariant};
+use crate::node::{Effect, Effects, Event, Identity, Kind, Labels, Node, Record, Refused, Reply, invariant};
 use crate::seed::Seed;
 use crate::time::SimInstant;
 use crate::timing::Timing;
@@ -23,6 +24,7 @@ use crate::wire::agent::{ApiVersion, CommandResult, InspectionAccepted, LookupRe
 #[must_use]
 pub fn identity(name: &str) -> Arc<Identity> {
     Arc::new(Identity {
+        index: NodeIndex(0),
         id: NodeId::from_name(name),
         name: name.into(),
         macs: [0, 1].map(|index| MacAddress::derived(name, index)).into(),
@@ -51,6 +53,19 @@ pub fn kind(timing: Timing) -> Arc<Kind> {
     })
 }
 
+/// A fleet of one node.
+struct OneNode<'a>(&'a Identity);
+
+impl Fleet for OneNode<'_> {
+    fn len(&self) -> usize {
+        1
+    }
+
+    fn member(&self, index: NodeIndex) -> Option<(&str, &Labels)> {
+        (index == self.0.index).then_some((&self.0.name, &*self.0.labels))
+    }
+}
+
 /// What Ironic answers to a look-up.
 #[derive(Clone, Copy, Debug)]
 pub enum LookupAnswer {
@@ -68,6 +83,9 @@ pub struct Rig {
     pub now: SimInstant,
     /// Effects that wait for an outcome, oldest first.
     pub pending: Vec<(Epoch, Effect)>,
+    /// Phases and faults, as they were recorded.
+    pub records: Vec<Record>,
+    faults: Arc<FaultSet>,
 }
 
 impl Rig {
@@ -79,6 +97,8 @@ impl Rig {
             node,
             now: SimInstant::START,
             pending: Vec::new(),
+            records: Vec::new(),
+            faults: Arc::new(FaultSet::none(Seed::root(7))),
         }
     }
 
@@ -90,8 +110,32 @@ impl Rig {
         Self {
             node: Node::new(identity("rig"), Arc::new(kind), Seed::root(7)),
             now: SimInstant::START,
-            pending: Vec::new(),
+            ..Self::new(Timing::default())
         }
+    }
+
+    /// Puts these faults, a list as scenario files hold it, in force.
+    pub fn set_faults(&mut self, faults: Value) {
+        let forms: Vec<FaultForm> = serde_json::from_value(faults).expect("a list of faults");
+        let faults = forms
+            .iter()
+            .map(|form| form.resolve(Stretch::ALL).expect("a fault"));
+        let fleet = OneNode(self.node.identity().as_ref());
+        let set = self.faults.changed(Change::Set(faults.collect()), &fleet);
+        self.faults = Arc::new(set.expect("the faults fit together"));
+        self.apply(Event::FaultsChanged).expect("the node takes note");
+    }
+
+    /// Names and numbers of the faults that struck.
+    #[must_use]
+    pub fn hits(&self) -> Vec<(&str, u64)> {
+        self.records
+            .iter()
+            .filter_map(|record| match record {
+                Record::Fault(hit) => Some((hit.fault.as_str(), hit.number)),
+                _ => None,
+            })
+            .collect()
     }
 
     /// The boot parameters that [`Self::boot_ramdisk`] answers with.
@@ -111,15 +155,19 @@ impl Rig {
     /// Applies an event; on a refusal nothing changes. Panics if an invariant breaks.
     pub fn apply(&mut self, event: Event) -> Result<Reply, Refused> {
         let mut next = self.node.clone();
-        let mut effects = Effects::default();
+        let index = self.node.identity().index;
+        let faults = self.faults.touches_node(index).then(|| Arc::clone(&self.faults));
+        let mut effects = Effects::under(faults);
         let reply = next.step(self.now, event, &mut effects)?;
         assert_eq!(invariant::check(&next), Ok(()), "{next:?}");
         self.node = next;
-        let calls = effects
-            .drain()
-            .filter(|issued| !matches!(issued.effect, Effect::Record(_)));
-        self.pending
-            .extend(calls.map(|issued| (issued.epoch, issued.effect)));
+        for issued in effects.drain() {
+            match issued.effect {
+                Effect::Record(record @ (Record::Phase(_) | Record::Fault(_))) => self.records.push(record),
+                Effect::Record(_) => {}
+                effect => self.pending.push((issued.epoch, effect)),
+            }
+        }
         Ok(reply)
     }
 

@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(filter.after, Some(7));
         let power = |node: &str| Happening::NodePower {
             node: node.into(),
-            from: None,
+            from: metalsim_actors::node::bmc::PowerState::Off,
             to: metalsim_actors::node::bmc::PowerState::On,
         };
         assert!(filter.takes(&power("a")) && filter.takes(&power("b")) && !filter.takes(&power("c")));

@@ -152,6 +152,7 @@ fn describe(event: &LogEvent) -> (Severity, String) {
     match event {
         LogEvent::Reset(reset) => (Severity::Ok, format!("Reset requested: {reset:?}.")),
         LogEvent::PoweredOn => (Severity::Ok, "The host is powered on.".to_owned()),
+        LogEvent::PowerLost => (Severity::Critical, "The host lost its power.".to_owned()),
         LogEvent::PoweredOff => (Severity::Ok, "The host is powered off.".to_owned()),
         LogEvent::Booting(target) => (Severity::Ok, format!("Booting from {target:?}.")),
         LogEvent::NoBootableDevice => (Severity::Critical, "No bootable device was found.".to_owned()),

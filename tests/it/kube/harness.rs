@@ -90,6 +90,7 @@ impl Running {
         let services = ClusterServices {
             clock,
             recorder: metrics,
+            faults: Arc::default(),
         };
         let cluster = ClusterRef::start("test", cluster, services, &workers.arbiter().unwrap());
         let mut api_server = ApiServer::new(Arc::clone(&cluster), identity, Arc::new(NoPorts));

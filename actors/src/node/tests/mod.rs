@@ -3,6 +3,7 @@
 
 mod agent_commands;
 mod boot;
+mod faults;
 mod link;
 mod os;
 mod properties;

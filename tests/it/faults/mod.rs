@@ -1,0 +1,3 @@
+//! Each fault as those see it whom it befalls.
+
+mod simulator;
