@@ -28,7 +28,7 @@ use metalsim::frontend::body::BodyLimits;
 use metalsim::frontend::kube::listener::Workers;
 use metalsim::frontend::server::{self, ServerOptions};
 use metalsim::frontend::tls;
-use metalsim::observer::Protocol;
+use metalsim::observer::{Protocol, Unobserved};
 use metalsim::telemetry::metrics::Metrics;
 use metalsim_actors::ids::NodeId;
 use metalsim_actors::kube::cluster::Cluster;
@@ -81,6 +81,7 @@ async fn serve(clusters: usize, threads: usize, file: &Path) -> anyhow::Result<(
         seed: Seed::root(1),
         behaviour: Behaviour::default(),
         interner: Arc::default(),
+        observer: Arc::new(Unobserved),
     };
     let mut all = Vec::with_capacity(clusters);
     let mut first = 0;

@@ -33,6 +33,8 @@ use crate::cluster::simulated::Host;
 #[cfg(feature = "management")]
 use crate::cluster::{management, reconciler};
 use crate::directory::Directory;
+use crate::events::event::RunEnd;
+use crate::events::{self, Happening};
 use crate::frontend::body::BodyLimits;
 use crate::frontend::kube::listener::Workers;
 use crate::frontend::readiness::Readiness;
@@ -85,6 +87,7 @@ pub struct App {
     /// Adds nodes to registered clusters.
     reconciling: Option<JoinHandle<()>>,
     readiness: Arc<Readiness>,
+    events: events::Stream,
     servers: Vec<ServerHandle>,
     /// Tells idle connections to end.
     drain: watch::Sender<bool>,
@@ -205,13 +208,14 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(WallClock::start(settings.speed));
         let seed = Seed::root(settings.seed);
         let metrics = Arc::new(Metrics::new());
+        let events = start_events(&settings, &clock, &metrics)?;
         let common = ClusterServices {
             clock: Arc::clone(&clock),
-            recorder: metrics.clone(),
+            recorder: events.recorder.clone(),
             faults: Arc::new(FaultBoard::new(faults)),
         };
-        let (clusters, reconciling) = clusters(&settings, seed, &common, &metrics).await?;
-        let fleet = start_fleet(&settings, agents.settings, seed, &common, &metrics, &clusters).await?;
+        let (clusters, reconciling) = clusters(&settings, seed, &common, &metrics, &events).await?;
+        let fleet = start_fleet(&settings, agents.settings, seed, &common, &metrics, &events, &clusters).await?;
         let directory = Arc::new(Directory::new(fleet.nodes().to_vec()));
         let readiness = Arc::new(Readiness::default());
 
@@ -262,6 +266,7 @@ impl App {
             clock: Arc::clone(&clock),
             token: settings.control.token.as_ref().map(|token| token.expose().into()),
             clusters: Arc::clone(&clusters),
+            events: Arc::clone(&events.log),
             bodies: BodyLimits::new(CONTROL_BODY, BODY_TIMEOUT, CONTROL_BODIES),
             redfish: redfish_urls,
         });
@@ -283,6 +288,7 @@ impl App {
             clusters,
             reconciling,
             readiness,
+            events,
             servers,
             drain,
         })
@@ -305,6 +311,10 @@ impl App {
     /// Lets requests under way end, then stops the nodes.
     pub async fn stop(self) {
         self.readiness.set(false);
+        // Those who read the events get the last one, and their connections end.
+        self.events.log.publish(Happening::RunEnded {
+            reason: RunEnd::Stopped,
+        });
         // Nobody listens any more if all servers have ended by themselves.
         self.drain.send(true).ok();
         join_all(self.servers.iter().map(|server| server.stop(true))).await;
@@ -313,8 +323,30 @@ impl App {
         }
         self.clusters.stop();
         self.fleet.stop();
+        self.events.written().await;
         tracing::info!("stopped");
     }
+}
+
+/// The stream of events. Its first one is that the run has begun.
+fn start_events(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<events::Stream> {
+    let limits = events::Limits {
+        keep: settings.events.keep,
+        ..events::Limits::default()
+    };
+    let file = settings.events.file.as_deref();
+    let events = events::Stream::start(limits, file, Arc::clone(clock), metrics).context("events.file")?;
+    events.log.publish(Happening::RunStarted {
+        seed: settings.seed,
+        speed: settings.speed,
+        nodes: settings.nodes.len() as u64,
+        scenario: None,
+    });
+    Ok(events)
 }
 
 /// The servers to start, and what they share.
@@ -380,6 +412,7 @@ async fn clusters(
     seed: Seed,
     common: &ClusterServices,
     metrics: &Arc<Metrics>,
+    events: &events::Stream,
 ) -> anyhow::Result<(Arc<Manager>, Option<JoinHandle<()>>)> {
     let host = Host {
         services: common.clone(),
@@ -392,6 +425,7 @@ async fn clusters(
         seed,
         behaviour: settings.clusters.behaviour.clone(),
         interner: Arc::default(),
+        observer: events.recorder.clone(),
     };
     let defaults = NodeDefaults {
         version: settings.clusters.kubernetes_version.clone(),
@@ -457,6 +491,7 @@ async fn start_fleet(
     seed: Seed,
     common: &ClusterServices,
     metrics: &Arc<Metrics>,
+    events: &events::Stream,
     clusters: &Arc<Manager>,
 ) -> anyhow::Result<Fleet> {
     let calls = CallLimits {
@@ -493,13 +528,13 @@ async fn start_fleet(
         recorder: Arc::clone(&common.recorder),
         faults: Arc::clone(&common.faults),
     });
-    let permits = Arc::new(Permits::new(PERMITS.0, PERMITS.1, metrics.clone()));
+    let permits = Arc::new(Permits::new(PERMITS.0, PERMITS.1, Arc::clone(&common.recorder)));
     let mut kinds = Kinds {
         settings,
         agent,
         known: Vec::new(),
     };
-    let starts = settings
+    let starts: Vec<NodeStart> = settings
         .nodes
         .iter()
         .zip((0..).map(NodeIndex))
@@ -515,6 +550,8 @@ async fn start_fleet(
             power_on: node.power_on,
         })
         .collect();
+    let identities = starts.iter().map(|start| Arc::clone(&start.identity));
+    events.recorder.know(identities);
     let plan = ShardPlan {
         arbiters: settings.runtime.arbiters,
         shards_per_arbiter: SHARDS_PER_ARBITER,

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod directory;
+pub mod events;
 pub mod forge;
 pub mod frontend;
 pub mod observer;

@@ -1,9 +1,10 @@
-//! What the frontends and the calls to Ironic tell about themselves. Implemented by the metrics; neither side knows
-//! the other.
+//! What the frontends, the calls to Ironic, the clusters and the events tell about themselves. Implemented by the metrics
+//! and the events; neither side knows the other.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use metalsim_actors::ids::NodeId;
 use metalsim_actors::node::effect::CallKind;
 
 /// The protocols that are served.
@@ -60,6 +61,46 @@ pub trait CallObserver: Send + Sync + 'static {
     fn sent(&self, kind: CallKind, lateness: Duration);
 }
 
+/// Counts events and what their readers lose.
+pub trait EventObserver: Send + Sync + 'static {
+    /// One more event.
+    fn published(&self);
+
+    /// A subscriber came (`true`), or went.
+    fn subscribed(&self, came: bool);
+
+    /// Subscribers were too slow for so many events.
+    fn missed(&self, events: u64);
+
+    /// So many events are not in the file.
+    fn unwritten(&self, events: u64);
+}
+
+/// Is told what becomes of clusters. It must not block.
+pub trait ClusterObserver: Send + Sync + 'static {
+    /// The API server of a cluster listens.
+    fn opened(&self, cluster: &str, endpoint: &str);
+
+    /// It listens no more.
+    fn closed(&self, cluster: &str, endpoint: &str);
+
+    /// A node of a cluster, which has this machine.
+    fn node(&self, cluster: &str, node: &str, machine: NodeId, step: NodeStep);
+}
+
+/// A step in the life of a cluster's node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NodeStep {
+    /// It was made; its kubelet does not run yet.
+    Joined,
+    /// Its kubelet runs.
+    Started,
+    /// Its kubelet runs no more.
+    Stopped,
+    /// Its machine has left for good.
+    Left,
+}
+
 /// Renders metrics.
 pub trait Exposition: Send + Sync + 'static {
     /// All metrics in the `OpenMetrics` text format.
@@ -85,4 +126,22 @@ impl CallObserver for Unobserved {
     fn in_flight(&self, _: bool) {}
 
     fn sent(&self, _: CallKind, _: Duration) {}
+}
+
+impl EventObserver for Unobserved {
+    fn published(&self) {}
+
+    fn subscribed(&self, _: bool) {}
+
+    fn missed(&self, _: u64) {}
+
+    fn unwritten(&self, _: u64) {}
+}
+
+impl ClusterObserver for Unobserved {
+    fn opened(&self, _: &str, _: &str) {}
+
+    fn closed(&self, _: &str, _: &str) {}
+
+    fn node(&self, _: &str, _: &str, _: NodeId, _: NodeStep) {}
 }

@@ -13,6 +13,7 @@ use crate::node::effect::{
 };
 use crate::node::os::description::SystemDescription;
 use crate::node::os::membership::{BootstrapFailure, Machine, Membership};
+use crate::time::SimInstant;
 
 /// A future that stays on its thread.
 pub type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -74,8 +75,8 @@ pub trait Clusters: Send + Sync + 'static {
 
 /// Counts and logs what happens. Called on the nodes' threads, so it must not block.
 pub trait Recorder: Send + Sync + 'static {
-    /// Something that a node reports.
-    fn record(&self, node: NodeId, record: Record);
+    /// Something that a node reports, and when it happened.
+    fn record(&self, node: NodeId, at: SimInstant, record: Record);
 
     /// A node's phase changed.
     fn phase(&self, node: NodeId, change: &PhaseChange);
@@ -88,9 +89,15 @@ pub trait Recorder: Send + Sync + 'static {
 
     /// Something went wrong, or almost, in the shell.
     fn shell(&self, event: ShellEvent);
+
+    /// A step of an actor, or a look at it, panicked; it kept its last good state.
+    fn panicked(&self, whom: Whom<'_>) {
+        let _ = whom;
+        self.shell(ShellEvent::StepPanicked);
+    }
 }
 
-/// Whom a fault struck.
+/// Whom a fault struck, or whose actor panicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whom<'a> {
     /// A node.

@@ -24,7 +24,7 @@ use crate::frontend::body::BodyLimits;
 use crate::frontend::kube::listener::Workers;
 use crate::frontend::server::{self, ServerOptions};
 use crate::frontend::tls;
-use crate::observer::Protocol;
+use crate::observer::{Protocol, Unobserved};
 use crate::telemetry::metrics::Metrics;
 
 /// Largest body of a request (kube-apiserver: `--max-request-body-bytes`, 3 MiB).
@@ -91,6 +91,7 @@ async fn serve(options: &ServeOptions) -> anyhow::Result<()> {
         seed: Seed::root(options.seed),
         behaviour: Behaviour::default(),
         interner: Arc::default(),
+        observer: Arc::new(Unobserved),
     };
     let endpoint = Endpoint {
         host: address.ip().to_string().into(),

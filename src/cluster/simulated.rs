@@ -30,6 +30,7 @@ use super::pki::{Authority, Issued, Kubeconfig, PkiError, ServerNames};
 use crate::clock;
 use crate::frontend::kube::listener::{Listener, Workers};
 use crate::frontend::kube::names::{NameEntry, Names};
+use crate::observer::{ClusterObserver, NodeStep};
 
 /// How long certificates are valid (kubeadm: `constants.CertificateValidityPeriod`, a year).
 const CERTIFICATE: chrono::Duration = chrono::Duration::days(365);
@@ -52,6 +53,8 @@ pub struct Host {
     pub behaviour: Behaviour,
     /// Texts that objects of all clusters share.
     pub interner: Arc<Interner>,
+    /// Is told what becomes of them.
+    pub observer: Arc<dyn ClusterObserver>,
 }
 
 /// Why a cluster could not be started.
@@ -93,6 +96,7 @@ pub struct SimulatedCluster {
     tls: Arc<rustls::ServerConfig>,
     instances: Mutex<BTreeMap<NodeId, Instance>>,
     doors: Mutex<Vec<Door>>,
+    observer: Arc<dyn ClusterObserver>,
 }
 
 /// A way to the API server.
@@ -173,6 +177,7 @@ impl SimulatedCluster {
             tls,
             instances: Mutex::default(),
             doors: Mutex::default(),
+            observer: Arc::clone(&host.observer),
         }))
     }
 
@@ -219,8 +224,19 @@ impl SimulatedCluster {
             .iter()
             .map(|socket| host.workers.open(socket, &self.server, &self.tls).map(Door::Own))
             .collect::<Result<Vec<_>, _>>()?;
-        lock(&self.doors).extend(opened);
+        self.opened(opened);
         Ok(())
+    }
+
+    fn opened(&self, doors: Vec<Door>) {
+        let mut open = lock(&self.doors);
+        let first = open.is_empty() && !doors.is_empty();
+        open.extend(doors);
+        // Under the lock, so that opening and closing are told in their order.
+        if first {
+            self.observer
+                .opened(&self.founding.name, &self.founding.endpoint.to_string());
+        }
     }
 
     /// Serves the API under a name on a shared port until [`Self::close`].
@@ -232,10 +248,10 @@ impl SimulatedCluster {
         let socket = bind(address).map_err(|error| error.source)?;
         let inside = host.workers.open(&socket, &self.server, &self.tls)?;
         let entry = names.open(name, &self.server, &self.tls);
-        lock(&self.doors).push(Door::Named {
+        self.opened(vec![Door::Named {
             _entry: entry,
             inside,
-        });
+        }]);
         Ok(())
     }
 
@@ -267,13 +283,22 @@ impl SimulatedCluster {
 
     /// Connections are refused from now on.
     pub fn close(&self) {
-        lock(&self.doors).clear();
+        drop(self.take_doors());
+    }
+
+    fn take_doors(&self) -> Vec<Door> {
+        let mut open = lock(&self.doors);
+        let doors = std::mem::take(&mut *open);
+        if !doors.is_empty() {
+            self.observer
+                .closed(&self.founding.name, &self.founding.endpoint.to_string());
+        }
+        doors
     }
 
     /// Closes it. When this is done, nobody listens any more.
     pub async fn closed(&self) {
-        let doors = std::mem::take(&mut *lock(&self.doors));
-        for door in doors {
+        for door in self.take_doors() {
             match door {
                 Door::Own(listener) | Door::Named { inside: listener, .. } => listener.closed().await,
             }
@@ -297,6 +322,11 @@ impl SimulatedCluster {
                 running: false,
             },
         );
+        self.tell(machine, &spec.name, NodeStep::Joined);
+    }
+
+    fn tell(&self, machine: NodeId, node: &str, step: NodeStep) {
+        self.observer.node(&self.founding.name, node, machine, step);
     }
 
     /// The machine's kubelet runs, and its part of the control plane. Tells whether that is part of the control plane.
@@ -304,6 +334,7 @@ impl SimulatedCluster {
         let Some(instance) = self.run(machine, true) else {
             return false;
         };
+        self.tell(machine, &instance.node, NodeStep::Started);
         let Instance {
             node, control_plane, ..
         } = instance;
@@ -350,6 +381,7 @@ impl SimulatedCluster {
     /// The machine has stopped. Tells whether any control plane still runs.
     pub fn stopped(&self, machine: NodeId) -> bool {
         if let Some(Instance { node, .. }) = self.run(machine, false) {
+            self.tell(machine, &node, NodeStep::Stopped);
             self.cluster().post(move |cluster, now| {
                 cluster.set_kubelet(&node, Some(Kubelet::Stopped { since: now }), now);
                 if let Some(etcd) = cluster.etcd_mut()
@@ -367,6 +399,7 @@ impl SimulatedCluster {
     pub fn erased(&self, machine: NodeId) -> bool {
         let removed = lock(&self.instances).remove(&machine);
         if let Some(Instance { node, .. }) = removed {
+            self.tell(machine, &node, NodeStep::Left);
             self.cluster().post(move |cluster, now| {
                 if let Some(etcd) = cluster.etcd_mut()
                     && let Some((id, _)) = etcd.by_name(&node)

@@ -58,6 +58,8 @@ pub struct Settings {
     pub clusters: Clusters,
     /// Control API.
     pub control: Control,
+    /// Events.
+    pub events: Events,
     /// Simulated durations.
     pub timing: Timing,
     /// Durable state.
@@ -200,6 +202,15 @@ pub struct Control {
     pub listen: Vec<SocketAddr>,
     /// Bearer token; always there if an address is not loopback.
     pub token: Option<Secret>,
+}
+
+/// Events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Events {
+    /// Newest events that are kept in memory; at least one.
+    pub keep: usize,
+    /// File to write all events to; none: no file.
+    pub file: Option<PathBuf>,
 }
 
 /// Durable state.

@@ -30,6 +30,7 @@ pub(crate) struct Raw {
     pub(super) images: RawImages,
     pub(super) clusters: RawClusters,
     pub(super) control: RawControl,
+    pub(super) events: RawEvents,
     pub(super) timing: RawTiming,
     /// Decoded one by one, because each is laid over the default profile first.
     pub(super) profiles: BTreeMap<Box<str>, Value>,
@@ -59,6 +60,7 @@ impl Default for Raw {
             images: RawImages::default(),
             clusters: RawClusters::default(),
             control: RawControl::default(),
+            events: RawEvents::default(),
             timing: RawTiming::default(),
             profiles: BTreeMap::new(),
             state: RawState::default(),
@@ -286,6 +288,22 @@ impl Default for RawControl {
         Self {
             listen: ListenList(vec![Listen::loopback(3333)]),
             token: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawEvents {
+    pub(super) keep: NonZeroUsize,
+    pub(super) file: Option<Box<str>>,
+}
+
+impl Default for RawEvents {
+    fn default() -> Self {
+        Self {
+            keep: at_least_one(100_000),
+            file: None,
         }
     }
 }

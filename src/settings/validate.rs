@@ -16,11 +16,11 @@ use super::layers::KeyPath;
 use super::node_list;
 use super::profiles::{self, DEFAULT_PROFILE, file_reason};
 use super::raw::{
-    Raw, RawAddressing, RawAgent, RawBoot, RawControl, RawFleet, RawIronic, RawRedfish, RawStore,
+    Raw, RawAddressing, RawAgent, RawBoot, RawControl, RawEvents, RawFleet, RawIronic, RawRedfish, RawStore,
 };
 use super::values::{AgentTlsValue, ListenList, TlsValue};
 use super::{
-    Addressing, Agent, AgentTls, Auth, Boot, Control, HttpUrl, Images, Ironic, Log, Redfish, Runtime, Secret,
+    Addressing, Agent, AgentTls, Auth, Boot, Control, Events, HttpUrl, Images, Ironic, Log, Redfish, Runtime, Secret,
     Settings, State, Store, TlsFiles, processors,
 };
 
@@ -29,6 +29,9 @@ const SESSION_TIMEOUT: (Duration, Duration) = (Duration::from_secs(30), Duration
 
 /// An image's descriptors and directories are read in one piece of 64 KiB, its boot configuration after them.
 const LEAST_READ: u64 = 128 << 10;
+
+/// Most events in memory, of some 200 bytes each.
+const MOST_EVENTS: usize = 100_000_000;
 
 /// Validates everything; problems are noted in `decoder`, and the result is meaningless if there are any.
 pub(super) fn validate(raw: Raw, decoder: &mut Decoder) -> Settings {
@@ -129,6 +132,7 @@ pub(super) fn validate(raw: Raw, decoder: &mut Decoder) -> Settings {
         images,
         clusters,
         control,
+        events: events(raw.events, decoder),
         timing: raw.timing.into(),
         state: State { store: Store::None },
         log: Log {
@@ -434,6 +438,18 @@ fn control(raw: RawControl, decoder: &mut Decoder) -> Control {
     Control {
         listen,
         token: raw.token,
+    }
+}
+
+fn events(raw: RawEvents, decoder: &mut Decoder) -> Events {
+    let section = KeyPath::of(&["events"]);
+    let keep = raw.keep.get();
+    if keep > MOST_EVENTS {
+        decoder.blame(&section.key("keep"), &format!("must be at most {MOST_EVENTS}"));
+    }
+    Events {
+        keep,
+        file: raw.file.map(|text| decoder.file(&section.key("file"), &text)),
     }
 }
 

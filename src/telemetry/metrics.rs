@@ -15,12 +15,14 @@ use metalsim_actors::node::effect::{BootResult, CallError, CallKind, FaultHit, P
 use metalsim_actors::node::phase::Phase;
 use metalsim_actors::node::profile::HardwareProfile;
 use metalsim_actors::ports::{Recorder, ShellEvent, Whom};
+use metalsim_actors::time::SimInstant;
 use metalsim_actors::wire::agent::CommandStatus;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use super::events::EventCounts;
 use super::primitives::{Count, Distribution, LATENESS_LIMITS, Level, REQUEST_LIMITS};
 use super::process::Usage;
 use crate::observer::{CallObserver, Exposition, Protocol, RequestObserver, RouteObserver};
@@ -65,6 +67,7 @@ struct State {
     commands: Vec<[Count; STATUSES.len()]>,
     boots: [[Count; BOOT_RESULTS.len()]; HardwareProfile::BOOT_ORDER.len()],
     routes: RwLock<BTreeMap<RouteKey, Arc<Route>>>,
+    events: EventCounts,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,10 +113,15 @@ impl Metrics {
             commands: CommandName::ALL.iter().map(|_| Default::default()).collect(),
             boots: Default::default(),
             routes: RwLock::default(),
+            events: EventCounts::default(),
         });
         let mut registry = Registry::with_prefix("metalsim");
         registry.register_collector(Box::new(Page(Arc::clone(&state))));
         Self { registry, state }
+    }
+
+    pub(super) fn events(&self) -> &EventCounts {
+        &self.state.events
     }
 }
 
@@ -128,7 +136,7 @@ impl Exposition for Metrics {
 }
 
 impl Recorder for Metrics {
-    fn record(&self, node: NodeId, record: Record) {
+    fn record(&self, node: NodeId, _: SimInstant, record: Record) {
         match record {
             Record::Call(kind, result) => {
                 self.state.calls[call_index(kind)][result_index(result)].one();
@@ -245,6 +253,7 @@ impl Collector for Page {
         state.encode_commands(&mut encoder)?;
         state.encode_boots(&mut encoder)?;
         state.encode_requests(&mut encoder)?;
+        state.events.encode(&mut encoder)?;
         encode_process(&mut encoder)
     }
 }
@@ -508,16 +517,19 @@ mod tests {
     use metalsim_actors::ids::Epoch;
     use metalsim_actors::node::bmc::BootTarget;
     use metalsim_actors::node::effect::Cause;
-    use metalsim_actors::time::SimInstant;
 
     use super::*;
 
     /// Every metric with its type; users' dashboards rely on these.
-    const NAMES: [&str; 20] = [
+    const NAMES: [&str; 24] = [
         "metalsim_actor_restarts counter",
         "metalsim_agent_commands counter",
         "metalsim_boots counter",
         "metalsim_build_info gauge",
+        "metalsim_event_subscribers gauge",
+        "metalsim_events counter",
+        "metalsim_events_missed counter",
+        "metalsim_events_unwritten counter",
         "metalsim_heartbeats_sent counter",
         "metalsim_ironic_call_lateness_seconds histogram",
         "metalsim_ironic_calls counter",
@@ -562,9 +574,9 @@ mod tests {
         metrics.phase(node, &change(Some(Phase::Off), Phase::Post));
         metrics.power(node, None, PowerState::On);
         metrics.shell(ShellEvent::ActorRestarted);
-        metrics.record(node, Record::Call(CallKind::Lookup, Err(CallError::Status(409))));
-        metrics.record(node, Record::Command(CommandName::Sync, CommandStatus::Succeeded));
-        metrics.record(node, Record::Boot(BootTarget::Cd, BootResult::Agent));
+        metrics.record(node, SimInstant::START, Record::Call(CallKind::Lookup, Err(CallError::Status(409))));
+        metrics.record(node, SimInstant::START, Record::Command(CommandName::Sync, CommandStatus::Succeeded));
+        metrics.record(node, SimInstant::START, Record::Boot(BootTarget::Cd, BootResult::Agent));
         metrics.sent(CallKind::Heartbeat, Duration::from_secs(2));
         let route = metrics.route(Protocol::Agent, "GET", Some("/{node}/v1/status"));
         route.answered(200, Duration::from_millis(3));

@@ -1,5 +1,6 @@
 //! What the program tells about itself.
 
+mod events;
 pub mod logs;
 pub mod metrics;
 mod primitives;

@@ -11,7 +11,11 @@ pub(super) struct Count(AtomicU64);
 
 impl Count {
     pub(super) fn one(&self) {
-        self.0.fetch_add(1, Relaxed);
+        self.add(1);
+    }
+
+    pub(super) fn add(&self, number: u64) {
+        self.0.fetch_add(number, Relaxed);
     }
 
     pub(super) fn get(&self) -> u64 {

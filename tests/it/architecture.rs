@@ -379,8 +379,10 @@ fn dependencies_of_the_program_point_one_way() {
             "clock",
             "boot",
             "cluster",
+            "events",
         ],
     ));
+    complaints.extend(only(&sources, "events", &["observer", "clock"]));
     complaints.extend(only(
         &sources,
         "outbound",

@@ -10,6 +10,7 @@ mod architecture;
 mod boot_fetch;
 mod boot_media;
 mod control;
+mod events;
 mod faults;
 mod fkas;
 mod forge;

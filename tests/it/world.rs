@@ -13,6 +13,7 @@ use metalsim::cluster::keys::KeySource;
 use metalsim::cluster::manager::{Manager, NodeDefaults};
 use metalsim::cluster::simulated::Host;
 use metalsim::directory::Directory;
+use metalsim::events::{EventLog, EventRecorder, Limits};
 use metalsim::frontend::agent::{self, AgentApi};
 use metalsim::frontend::body::BodyLimits;
 use metalsim::frontend::control::{self, ControlApi};
@@ -50,6 +51,7 @@ pub(crate) struct Plan {
     pub(crate) drives: Arc<dyn ConfigDrives>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) events: Limits,
     pub(crate) addressing: Addressing,
     pub(crate) keys: Option<Arc<dyn KeySource>>,
 }
@@ -65,6 +67,7 @@ impl Default for Plan {
             drives: Arc::new(PlainDrives),
             clock: Arc::new(WallClock::start(1.0)),
             metrics: Arc::default(),
+            events: Limits::default(),
             addressing: Addressing::Port {
                 host: "127.0.0.1".into(),
                 listen: [127, 0, 0, 1].into(),
@@ -81,6 +84,7 @@ pub(crate) struct World {
     pub(crate) directory: Arc<Directory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) events: Arc<EventLog>,
     pub(crate) clusters: Arc<Manager>,
     board: Arc<FaultBoard>,
     servers: Vec<ServerHandle>,
@@ -103,19 +107,21 @@ impl metalsim_actors::fault::Fleet for Members<'_> {
 impl World {
     pub(crate) async fn start(plan: Plan) -> Self {
         let board = Arc::new(FaultBoard::new(FaultSet::none(Seed::root(1))));
+        let events = EventLog::new(plan.events, Arc::clone(&plan.clock), plan.metrics.clone());
+        let recorder = Arc::new(EventRecorder::new(plan.metrics.clone(), Arc::clone(&events)));
         let services = Arc::new(Services {
             clock: Arc::clone(&plan.clock),
             ironic: plan.ironic,
             boot_media: plan.media,
             config_drives: plan.drives,
             clusters: Arc::new(KindClusters::default()),
-            recorder: plan.metrics.clone(),
+            recorder: recorder.clone(),
             faults: Arc::clone(&board),
         });
         let host = Host {
             services: ClusterServices {
                 clock: Arc::clone(&plan.clock),
-                recorder: plan.metrics.clone(),
+                recorder: recorder.clone(),
                 faults: Arc::clone(&board),
             },
             workers: Workers::start(
@@ -130,6 +136,7 @@ impl World {
                 ..Behaviour::default()
             },
             interner: Arc::default(),
+            observer: recorder.clone(),
         };
         let defaults = NodeDefaults {
             version: KubernetesVersion::default(),
@@ -137,9 +144,9 @@ impl World {
         };
         let endpoints = Endpoints::open(plan.addressing, &host.workers).unwrap();
         let clusters = Manager::new(host, defaults, endpoints, plan.keys);
-        let permits = Arc::new(Permits::new(plan.permits, 32, plan.metrics.clone()));
+        let permits = Arc::new(Permits::new(plan.permits, 32, recorder.clone()));
         let labels = Arc::new([("rack".into(), "a".into())].into());
-        let starts = (0..plan.nodes)
+        let starts: Vec<NodeStart> = (0..plan.nodes)
             .map(|index| {
                 let name = format!("n{index}");
                 NodeStart {
@@ -159,6 +166,7 @@ impl World {
                 }
             })
             .collect();
+        recorder.know(starts.iter().map(|start| Arc::clone(&start.identity)));
         let shards = ShardPlan {
             arbiters: 1,
             shards_per_arbiter: 1,
@@ -169,6 +177,7 @@ impl World {
             fleet: Some(fleet),
             clock: plan.clock,
             metrics: plan.metrics,
+            events,
             clusters,
             board,
             servers: Vec::new(),
@@ -248,6 +257,7 @@ impl World {
             clock: Arc::clone(&self.clock),
             redfish: ["http://127.0.0.1:8000".into(), "http://127.0.0.1:8001".into()].into(),
             clusters: Arc::clone(&self.clusters),
+            events: Arc::clone(&self.events),
             bodies: BodyLimits::new(64 * 1024, PATIENCE, 1024 * 1024),
             token: token.map(Arc::from),
         };

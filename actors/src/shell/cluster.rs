@@ -54,7 +54,7 @@ pub enum ClusterError {
 
 /// A cluster as the rest of the program sees it.
 pub struct ClusterRef {
-    name: Box<str>,
+    name: Arc<str>,
     cluster: RwLock<Cluster>,
     address: RwLock<Option<Addr<ClusterActor>>>,
     waiting: AtomicU32,
@@ -197,10 +197,10 @@ impl ClusterRef {
             return Err(ClusterError::Busy);
         }
         let (reply, receiver) = oneshot::channel();
-        let recorder = Arc::clone(&self.services.recorder);
+        let (recorder, name) = (Arc::clone(&self.services.recorder), Arc::clone(&self.name));
         let write = Write(Box::new(move |cluster, now| {
             let outcome = catch_unwind(AssertUnwindSafe(|| change(cluster, now))).map_err(|_| {
-                recorder.shell(ShellEvent::StepPanicked);
+                recorder.panicked(Whom::Cluster(&name));
                 ClusterError::Fault
             });
             // Nobody may be waiting any more.
@@ -216,11 +216,11 @@ impl ClusterRef {
     /// Changes the cluster without waiting for it, however many writes wait: for what the simulated machines do, of which
     /// there are few. The changes of one caller keep their order.
     pub fn post(&self, change: impl FnOnce(&mut Cluster, DateTime<Utc>) + Send + 'static) {
-        let recorder = Arc::clone(&self.services.recorder);
+        let (recorder, name) = (Arc::clone(&self.services.recorder), Arc::clone(&self.name));
         self.waiting.fetch_add(1, Ordering::AcqRel);
         let write = Write(Box::new(move |cluster, now| {
             if catch_unwind(AssertUnwindSafe(|| change(cluster, now))).is_err() {
-                recorder.shell(ShellEvent::StepPanicked);
+                recorder.panicked(Whom::Cluster(&name));
             }
         }));
         // A cluster that is gone has no use for it.
@@ -288,7 +288,7 @@ impl ClusterRef {
                 settled.next
             }
             Err(_) => {
-                self.services.recorder.shell(ShellEvent::StepPanicked);
+                self.services.recorder.panicked(Whom::Cluster(&self.name));
                 tracing::error!(cluster = &*self.name, "a controller panicked");
                 // What it was about is off the queue: the others go on.
                 Some(now)

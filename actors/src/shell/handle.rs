@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use super::messages::{Apply, Failure, FaultsChanged, Look};
 use super::node::{NodeActor, Services};
 use crate::fault::{Occasions, Site, Struck};
+use crate::ids::NodeId;
 use crate::node::bmc::PowerState;
 use crate::node::effect::FaultHit;
 use crate::node::os::description::SystemDescription;
@@ -292,16 +293,16 @@ impl NodeRef {
         {
             let node = self.node();
             if node.next_deadline().is_none_or(|deadline| deadline > now) {
-                return caught(&self.services, || look(&node, now));
+                return caught(&self.services, self.identity.id, || look(&node, now));
             }
         }
         let permit = self.permit()?;
         let (sender, receiver) = oneshot::channel();
-        let services = Arc::clone(&self.services);
+        let (services, id) = (Arc::clone(&self.services), self.identity.id);
         self.send(Look(Box::new(move |node, now| {
             // A reader that went away wants no answer.
             if !sender.is_closed() {
-                let seen = caught(&services, || look(node, now));
+                let seen = caught(&services, id, || look(node, now));
                 drop(permit);
                 drop(sender.send(seen));
             }
@@ -353,9 +354,9 @@ fn power_index(power: PowerState) -> u8 {
 }
 
 /// Runs a look; a panic in it costs the one who asked, and is counted.
-fn caught<T>(services: &Services, look: impl FnOnce() -> T) -> Result<T, AskError> {
+fn caught<T>(services: &Services, node: NodeId, look: impl FnOnce() -> T) -> Result<T, AskError> {
     catch_unwind(AssertUnwindSafe(look)).map_err(|_| {
-        services.recorder.shell(ShellEvent::StepPanicked);
+        services.recorder.panicked(Whom::Node(node));
         AskError::Fault
     })
 }

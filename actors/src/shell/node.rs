@@ -150,8 +150,8 @@ impl NodeActor {
             }
             Err(_) => {
                 self.faults = self.faults.saturating_add(1);
-                self.services().recorder.shell(ShellEvent::StepPanicked);
                 let node = self.handle.node();
+                self.services().recorder.panicked(Whom::Node(node.identity().id));
                 tracing::error!(node = %node.identity().name, faults = self.faults, "a step panicked; state kept");
                 if self.faults == MOST_FAULTS {
                     self.services().recorder.shell(ShellEvent::NodeParked);
@@ -227,7 +227,7 @@ impl NodeActor {
             return match record {
                 Record::Phase(change) => recorder.phase(id, &change),
                 Record::Fault(hit) => recorder.fault(Whom::Node(id), &hit),
-                other => recorder.record(id, other),
+                other => recorder.record(id, at, other),
             };
         }
         if epoch != self.handle.node().epoch() {

@@ -207,7 +207,7 @@ impl Notes {
 }
 
 impl Recorder for Notes {
-    fn record(&self, _: NodeId, _: Record) {}
+    fn record(&self, _: NodeId, _: SimInstant, _: Record) {}
 
     fn phase(&self, _: NodeId, change: &PhaseChange) {
         self.phases

@@ -44,6 +44,9 @@ pub(super) enum ControlError {
     /// Something cannot be made.
     #[error("{0}")]
     Internal(String),
+    /// More readers of the events than there may be.
+    #[error("too many readers of the events")]
+    TooManyReaders,
     /// Not every listener is open.
     #[error("not ready")]
     NotReady,
@@ -64,7 +67,9 @@ impl ResponseError for ControlError {
             Self::Ambiguous(_) => StatusCode::CONFLICT,
             Self::Cluster(error) => of_cluster(error),
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NotReady | Self::Node(AskError::Busy | AskError::Gone) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady | Self::TooManyReaders | Self::Node(AskError::Busy | AskError::Gone) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Node(AskError::Refused(_) | AskError::Fault) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

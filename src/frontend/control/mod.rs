@@ -8,6 +8,7 @@
 //! | `/api/v1/nodes` | nodes from the directory, without waking them: `limit`, `continue`, `label=<key>=<value>` (repeatable), `phase` |
 //! | `/api/v1/nodes/<name or uuid>` | one node, asked in its actor |
 //! | `/api/v1/nodes/<name or uuid>/config-drive` | the config drive on its disk, and the system that it makes; `secrets=true` shows user data too, only with a token configured |
+//! | `/api/v1/events` | what happens, as server-sent events: `after`, `node`, `kind`, `cluster`: [`events`] |
 //! | `/api/v1/clusters` | clusters: `limit`, `continue` |
 //! | `DELETE /api/v1/clusters/<name>` | ends a registered cluster: `namespace` where the name alone is not enough |
 //! | `/api/v1/clusters/<name>/kubeconfig` | its administrator's kubeconfig, only with a token or from the machine itself |
@@ -19,6 +20,7 @@
 mod clusters;
 mod config_drive;
 mod error;
+mod events;
 mod fkas;
 mod nodes;
 
@@ -35,6 +37,7 @@ use super::measure::NoRoute;
 use super::readiness::Readiness;
 use crate::cluster::manager::Manager;
 use crate::directory::Directory;
+use crate::events::EventLog;
 use crate::observer::Exposition;
 
 /// What the API needs.
@@ -52,6 +55,8 @@ pub struct ControlApi {
     pub redfish: Arc<[Box<str>]>,
     /// The clusters.
     pub clusters: Arc<Manager>,
+    /// The events.
+    pub events: Arc<EventLog>,
     /// Limits of request bodies.
     pub bodies: BodyLimits,
     /// Bearer token.
@@ -85,6 +90,7 @@ pub fn configure(api: ControlApi) -> impl Fn(&mut web::ServiceConfig) + Clone + 
             .service(readable("/api/v1/nodes").route(reading().to(nodes::list)))
             .service(readable("/api/v1/nodes/{node}").route(reading().to(nodes::get)))
             .service(readable("/api/v1/nodes/{node}/config-drive").route(reading().to(config_drive::get)))
+            .service(readable("/api/v1/events").route(reading().to(events::stream)))
             .service(readable("/api/v1/clusters").route(reading().to(clusters::list)))
             .service(
                 allowing("/api/v1/clusters/{cluster}", "DELETE").route(web::delete().to(clusters::delete)),

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Redfish `ComputerSystem.PowerState` (DSP2046, Resource.PowerState).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum PowerState {
     /// The host has no power.
     Off,
@@ -55,7 +55,7 @@ impl ResetType {
 }
 
 /// Redfish `BootSourceOverrideTarget`, all values of ComputerSystem v1.27.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum BootTarget {
     /// The normal boot order.
     #[default]
