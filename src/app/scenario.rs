@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metalsim_actors::time::{Clock, SimInstant};
+use metalsim_actors::time::SimInstant;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use super::{App, Plan};
 use crate::clock::Stopwatch;
 use crate::cluster::census::Census;
+use crate::events::event::RunEnd;
 use crate::frontend::{server, tls};
-use crate::scenario::{Scenario, Verdict, Watch};
+use crate::scenario::{Scenario, Verdict};
 use crate::telemetry::process::Usage;
 
 /// Real time between two looks at the clock, the process and the clusters.
@@ -61,10 +62,7 @@ pub fn run(scenario: Scenario, report: &mut dyn FnMut(&Progress<'_>)) -> anyhow:
     actix_rt::System::new().block_on(rehearse(Arc::new(scenario), report))
 }
 
-async fn rehearse(
-    scenario: Arc<Scenario>,
-    report: &mut dyn FnMut(&Progress<'_>),
-) -> anyhow::Result<Outcome> {
+async fn rehearse(scenario: Arc<Scenario>, report: &mut dyn FnMut(&Progress<'_>)) -> anyhow::Result<Outcome> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let app = App::start(Plan::Scenario(Arc::clone(&scenario))).await?;
@@ -99,7 +97,12 @@ async fn rehearse(
         .watch
         .as_ref()
         .map_or_else(Vec::new, |watch| watch.verdicts(ended, &page));
-    app.stop().await;
+    app.stop(if stopped {
+        RunEnd::Stopped
+    } else {
+        RunEnd::Completed
+    })
+    .await;
     Ok(Outcome {
         verdicts,
         ended,
@@ -130,14 +133,4 @@ impl App {
             }
         }
     }
-}
-
-/// A watch that looks on at a run of the scenario, if there is one.
-pub(super) fn watch(
-    scenario: Option<&Arc<Scenario>>,
-    recorder: Arc<dyn metalsim_actors::ports::Recorder>,
-    calls: Arc<dyn crate::observer::CallObserver>,
-) -> Option<Arc<Watch>> {
-    let scenario = Arc::clone(scenario?);
-    Some(Arc::new(Watch::new(scenario, recorder, calls)))
 }

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use dashmap::DashSet;
 use metalsim_actors::ids::NodeId;
-use metalsim_actors::node::bmc::PowerState;
 use metalsim_actors::node::Identity;
+use metalsim_actors::node::bmc::PowerState;
 use metalsim_actors::node::effect::{self, CallError, CallKind, FaultHit, PhaseChange, Record};
 use metalsim_actors::node::phase::Phase;
 use metalsim_actors::ports::{Recorder, ShellEvent, Whom};

@@ -353,8 +353,8 @@ impl Check {
 }
 
 impl Recorder for Watch {
-    fn record(&self, node: NodeId, record: Record) {
-        self.recorder.record(node, record);
+    fn record(&self, node: NodeId, at: SimInstant, record: Record) {
+        self.recorder.record(node, at, record);
     }
 
     fn phase(&self, node: NodeId, change: &PhaseChange) {

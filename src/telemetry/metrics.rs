@@ -574,9 +574,21 @@ mod tests {
         metrics.phase(node, &change(Some(Phase::Off), Phase::Post));
         metrics.power(node, None, PowerState::On);
         metrics.shell(ShellEvent::ActorRestarted);
-        metrics.record(node, SimInstant::START, Record::Call(CallKind::Lookup, Err(CallError::Status(409))));
-        metrics.record(node, SimInstant::START, Record::Command(CommandName::Sync, CommandStatus::Succeeded));
-        metrics.record(node, SimInstant::START, Record::Boot(BootTarget::Cd, BootResult::Agent));
+        metrics.record(
+            node,
+            SimInstant::START,
+            Record::Call(CallKind::Lookup, Err(CallError::Status(409))),
+        );
+        metrics.record(
+            node,
+            SimInstant::START,
+            Record::Command(CommandName::Sync, CommandStatus::Succeeded),
+        );
+        metrics.record(
+            node,
+            SimInstant::START,
+            Record::Boot(BootTarget::Cd, BootResult::Agent),
+        );
         metrics.sent(CallKind::Heartbeat, Duration::from_secs(2));
         let route = metrics.route(Protocol::Agent, "GET", Some("/{node}/v1/status"));
         route.answered(200, Duration::from_millis(3));
