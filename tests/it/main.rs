@@ -13,6 +13,7 @@ mod control;
 mod fkas;
 mod forge;
 mod images;
+mod kcp;
 mod kube;
 #[cfg(feature = "management")]
 mod management;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::etcd::Etcd;
 use super::object::Object;
 use super::status::Status;
 use super::store::{Change, Store, WriteOptions};
@@ -57,7 +58,7 @@ pub trait Controller: Send + Sync {
     /// Names the keys to look at because of `change`. Called for every change, so it must tell quickly what does not concern it.
     fn observe(&self, store: &Store, change: &Change, look_at: &mut dyn FnMut(Key));
 
-    /// Names the keys to look at because the kubelet of `node` started, stopped or went away.
+    /// Names the keys to look at because the kubelet of `node` started, stopped or went away, or its member of etcd was taken out.
     fn kubelet_changed(&self, _store: &Store, _node: &str, _look_at: &mut dyn FnMut(Key)) {}
 
     /// Looks at one key and writes what is missing. `Ok(Some(wait))` asks to look at it again after `wait`.
@@ -134,6 +135,8 @@ pub struct Context<'a> {
     pub behaviour: &'a Behaviour,
     /// The kubelets.
     pub kubelets: &'a Kubelets,
+    /// etcd; `None` when it is no part of the cluster.
+    pub etcd: Option<&'a Etcd>,
     /// `kube-root-ca.crt`: the cluster's CA as PEM text.
     pub root_ca: &'a str,
 }
