@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use metalsim_actors::ids::NodeId;
 use metalsim_actors::kube::bootstrap;
 use metalsim_actors::kube::cluster::Cluster;
-use metalsim_actors::kube::controller::{Behaviour, Kubelet};
+use metalsim_actors::kube::controller::{Behaviour, Kubelet, Pace};
 use metalsim_actors::kube::etcd::Etcd;
 use metalsim_actors::kube::intern::Interner;
 use metalsim_actors::kube::kubeadm;
@@ -147,6 +147,10 @@ impl SimulatedCluster {
         store.compact(store.version());
         let behaviour = Behaviour {
             pod_network: founding.pod_network().unwrap_or(host.behaviour.pod_network),
+            pace: Pace {
+                epoch: host.services.clock.epoch(),
+                speed: host.services.clock.speed(),
+            },
             ..host.behaviour.clone()
         };
         let cluster = Cluster::new(store, Arc::new(behaviour), ca.into(), seed);

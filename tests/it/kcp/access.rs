@@ -239,10 +239,6 @@ impl Informer {
         look(&seen)
     }
 
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.with(|seen| seen.objects.keys().cloned().collect())
-    }
-
     /// An object, `null` if it is not there.
     pub(crate) fn find(&self, name: &str) -> Value {
         self.with(|seen| seen.objects.get(name).cloned().unwrap_or_default())
