@@ -15,6 +15,7 @@ mod faults;
 mod fkas;
 mod forge;
 mod images;
+mod kcp;
 mod kube;
 #[cfg(feature = "management")]
 mod management;
