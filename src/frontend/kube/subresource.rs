@@ -10,7 +10,8 @@ use metalsim_actors::kube::{patch, structure};
 use serde_json::Value;
 
 use super::answer::{self, Answer};
-use super::call::{Call, Place, Server};
+use super::body::Document;
+use super::call::{Call, Place, Server, WriteParameters};
 use super::exec;
 use super::log;
 use super::port_forward;
@@ -92,8 +93,32 @@ async fn token(call: &Call<'_>, place: &Place, payload: web::Payload) -> Answer 
 /// Puts a pod on a node.
 async fn binding(call: &Call<'_>, place: Place, payload: web::Payload) -> Answer {
     let parameters = call.parameters("CreateOptions")?;
-    let body = call.document(payload, &place, &parameters).await?.value;
-    let server = call.server;
+    let Document {
+        value: body,
+        warnings,
+    } = call.document(payload, &place, &parameters).await?;
+    bound(call.server, place, body, parameters)
+        .await
+        .map(|answer| warnings.attach(answer))
+}
+
+/// Puts a pod on a node: the resource that was there before the subresource. The pod is named in the body alone.
+pub(super) async fn old_binding(call: &Call<'_>, mut place: Place, payload: web::Payload) -> Answer {
+    let parameters = call.parameters("CreateOptions")?;
+    let Document {
+        value: body,
+        warnings,
+    } = call.document(payload, &place, &parameters).await?;
+    body.pointer("/metadata/name")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .clone_into(&mut place.name);
+    bound(call.server, place, body, parameters)
+        .await
+        .map(|answer| warnings.attach(answer))
+}
+
+async fn bound(server: &Server, place: Place, body: Value, parameters: WriteParameters) -> Answer {
     server
         .cluster
         .write(move |cluster, now| {
