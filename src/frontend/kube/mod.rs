@@ -130,7 +130,7 @@ async fn resource(call: &Call<'_>, payload: web::Payload) -> Answer {
         storage::usable(server)?;
     }
     if place.subresource().is_some() && write::part(&place.subresource).is_none() {
-        return subresource::serve(call, place, action, payload).await;
+        return subresource::serve(call, place, action, view, payload).await;
     }
     match action {
         Action::Get => read::get(server, &place, view),

@@ -15,7 +15,7 @@ use metalsim_actors::kube::store::{
 use serde_json::Value;
 
 use super::answer::{self, Answer};
-use super::body::Document;
+use super::body::{Document, PatchCheck};
 use super::call::{Place, Server, WriteParameters};
 use super::query::Query;
 use super::read::{list_query, page_answer};
@@ -43,7 +43,9 @@ pub(super) async fn create(
     parameters: WriteParameters,
     view: View,
 ) -> Answer {
-    let Document { mut value, warnings } = document;
+    let Document {
+        mut value, warnings, ..
+    } = document;
     if place
         .resource
         .is("certificates.k8s.io", "certificatesigningrequests")
@@ -78,7 +80,7 @@ pub(super) async fn update(
     parameters: WriteParameters,
     view: View,
 ) -> Answer {
-    let Document { value, warnings } = document;
+    let Document { value, warnings, .. } = document;
     let (written, place) = server
         .cluster
         .write(move |cluster, now| {
@@ -108,23 +110,28 @@ pub(super) async fn patch(
     parameters: WriteParameters,
     view: View,
 ) -> Answer {
-    let Document { value, warnings } = document;
-    let (written, place) = server
+    let Document {
+        value,
+        mut warnings,
+        in_patch,
+    } = document;
+    let check = PatchCheck::new(parameters.validation, in_patch);
+    let (written, place, check) = server
         .cluster
         .write(move |cluster, now| {
             let upserts = part == Part::Main && matches!(kind, PatchKind::Apply { .. });
-            guarded(
-                &mut cluster.store,
-                &place,
-                &parameters,
-                now,
-                upserts,
-                |store, options| store.patch(place.target(), &place.name, part, kind, &value, options),
-            )
-            .map(|written| (written, place))
+            let (target, name) = (place.target(), &place.name);
+            let patch = |store: &mut Store, options: WriteOptions<'_>| {
+                store.patch_and_tell(target, name, part, kind, &value, options, &|unknown| {
+                    check.look(unknown)
+                })
+            };
+            let written = guarded(&mut cluster.store, &place, &parameters, now, upserts, patch)?;
+            Ok::<_, Status>((written, place, check))
         })
         .await
         .map_err(cluster_status)??;
+    check.warn(&mut warnings);
     Ok(warnings.attach(written_answer(server, &place, &written, view)))
 }
 
