@@ -8,3 +8,4 @@ mod slow_readers;
 mod tokens;
 mod traps;
 mod watchers;
+mod writes;
