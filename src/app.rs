@@ -215,7 +215,16 @@ impl App {
             faults: Arc::new(FaultBoard::new(faults)),
         };
         let (clusters, reconciling) = clusters(&settings, seed, &common, &metrics, &events).await?;
-        let fleet = start_fleet(&settings, agents.settings, seed, &common, &metrics, &events, &clusters).await?;
+        let fleet = start_fleet(
+            &settings,
+            agents.settings,
+            seed,
+            &common,
+            &metrics,
+            &events,
+            &clusters,
+        )
+        .await?;
         let directory = Arc::new(Directory::new(fleet.nodes().to_vec()));
         let readiness = Arc::new(Readiness::default());
 

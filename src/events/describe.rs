@@ -39,14 +39,21 @@ pub fn tables() -> String {
 }
 
 fn row(text: &mut String, [kind, member, value, meaning]: [&str; 4]) {
-    let _ = writeln!(text, "| {kind} | {member} | {value} | {} |", meaning.replace('\n', " "));
+    let _ = writeln!(
+        text,
+        "| {kind} | {member} | {value} | {} |",
+        meaning.replace('\n', " ")
+    );
 }
 
 /// The members of a table, but for `kind`.
 fn members(text: &mut String, schema: &Value) {
+    let required = list(schema, "required");
     for (name, member) in table(schema, "properties") {
         if name != "kind" {
-            row(text, ["", &format!("`{name}`"), &value(member), meaning(member)]);
+            let always = required.iter().any(|required| required == name.as_str());
+            let value = value(member) + if always { "" } else { ", optional" };
+            row(text, ["", &format!("`{name}`"), &value, meaning(member)]);
         }
     }
 }
@@ -55,7 +62,11 @@ fn value(schema: &Value) -> String {
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
         let name = reference.rsplit('/').next().unwrap_or_default();
         // An instant is a number like others.
-        return if name == "SimInstant" { "integer".to_owned() } else { name.to_owned() };
+        return if name == "SimInstant" {
+            "integer".to_owned()
+        } else {
+            name.to_owned()
+        };
     }
     if let Some(inner) = list(schema, "anyOf").first() {
         return value(inner);
@@ -74,7 +85,9 @@ fn value(schema: &Value) -> String {
 
 /// The words of a closed set, with their meanings.
 fn words(schema: &Value) -> Vec<(&str, &str)> {
-    let plain = list(schema, "enum").iter().filter_map(|word| Some((word.as_str()?, "")));
+    let plain = list(schema, "enum")
+        .iter()
+        .filter_map(|word| Some((word.as_str()?, "")));
     let described = list(schema, "oneOf").iter().flat_map(|form| {
         let own = form.get("const").and_then(Value::as_str);
         let more = list(form, "enum").iter().filter_map(Value::as_str);
@@ -84,15 +97,25 @@ fn words(schema: &Value) -> Vec<(&str, &str)> {
 }
 
 fn meaning(schema: &Value) -> &str {
-    schema.get("description").and_then(Value::as_str).unwrap_or_default()
+    schema
+        .get("description")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 fn list<'a>(schema: &'a Value, key: &str) -> &'a [Value] {
-    schema.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    schema
+        .get(key)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
 }
 
 fn table<'a>(schema: &'a Value, key: &str) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
-    schema.get(key).and_then(Value::as_object).into_iter().flat_map(Map::iter)
+    schema
+        .get(key)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(Map::iter)
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use dashmap::DashSet;
 use metalsim_actors::ids::NodeId;
-use metalsim_actors::node::bmc::PowerState;
 use metalsim_actors::node::Identity;
+use metalsim_actors::node::bmc::PowerState;
 use metalsim_actors::node::effect::{self, CallError, CallKind, FaultHit, PhaseChange, Record};
 use metalsim_actors::node::phase::Phase;
 use metalsim_actors::ports::{Recorder, ShellEvent, Whom};
@@ -161,6 +161,21 @@ impl Recorder for EventRecorder {
 
     fn shell(&self, event: ShellEvent) {
         self.next.shell(event);
+    }
+
+    fn node_ready(&self, cluster: &str, node: &str, ready: bool) {
+        self.next.node_ready(cluster, node, ready);
+        let change = if ready {
+            ClusterNodeChange::Ready
+        } else {
+            ClusterNodeChange::NotReady
+        };
+        self.log.publish(Happening::ClusterNode {
+            cluster: cluster.into(),
+            node: node.into(),
+            change,
+            machine: None,
+        });
     }
 
     fn panicked(&self, whom: Whom<'_>) {

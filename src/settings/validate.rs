@@ -20,8 +20,8 @@ use super::raw::{
 };
 use super::values::{AgentTlsValue, ListenList, TlsValue};
 use super::{
-    Addressing, Agent, AgentTls, Auth, Boot, Control, Events, HttpUrl, Images, Ironic, Log, Redfish, Runtime, Secret,
-    Settings, State, Store, TlsFiles, processors,
+    Addressing, Agent, AgentTls, Auth, Boot, Control, Events, HttpUrl, Images, Ironic, Log, Redfish, Runtime,
+    Secret, Settings, State, Store, TlsFiles, processors,
 };
 
 /// Redfish allows sessions to time out after half a minute to a day (SessionService schema, `SessionTimeout`).

@@ -22,8 +22,16 @@ impl EventCounts {
     pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let counts = [
             ("events", "Events published", &self.published),
-            ("events_missed", "Events lost to subscribers that were too slow", &self.missed),
-            ("events_unwritten", "Events that are not in the file", &self.unwritten),
+            (
+                "events_missed",
+                "Events lost to subscribers that were too slow",
+                &self.missed,
+            ),
+            (
+                "events_unwritten",
+                "Events that are not in the file",
+                &self.unwritten,
+            ),
         ];
         for (name, help, count) in counts {
             encoder
@@ -31,7 +39,12 @@ impl EventCounts {
                 .encode_counter::<NoLabelSet, _, f64>(&count.get(), None)?;
         }
         encoder
-            .encode_descriptor("event_subscribers", "Readers of the events", None, MetricType::Gauge)?
+            .encode_descriptor(
+                "event_subscribers",
+                "Readers of the events",
+                None,
+                MetricType::Gauge,
+            )?
             .encode_gauge(&self.subscribers.get())
     }
 }

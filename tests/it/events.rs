@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
-use metalsim::events::event::{Call, CallResult, Cause, RunEnd};
+use metalsim::events::event::{Call, CallResult, Cause, ClusterNodeChange, RunEnd};
 use metalsim::events::{Event, EventFile, EventLog, Happening, Limits, describe};
 use metalsim::observer::Unobserved;
 use metalsim_actors::node::bmc::{BmcCommand, ResetType};
@@ -70,7 +69,8 @@ impl Reader {
                 message.id.clone_from(&self.last_id);
                 return Some(message);
             }
-            self.rest.extend_from_slice(&self.response.chunk().await.unwrap()?);
+            self.rest
+                .extend_from_slice(&self.response.chunk().await.unwrap()?);
         }
     }
 
@@ -114,7 +114,9 @@ fn log(limits: Limits) -> Arc<EventLog> {
 fn read_file(path: &Path) -> Vec<Event> {
     let text = std::fs::read_to_string(path).unwrap();
     assert!(text.is_empty() || text.ends_with('\n'));
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[actix_web::test]
@@ -165,11 +167,15 @@ async fn a_life_of_a_node_is_told_in_order_and_the_file_tells_the_same() {
     assert_eq!(phases[1], (Phase::PoweringOn, Cause::Reset, Some("On")));
     assert_eq!(phases.last().unwrap().0, Phase::Off);
     assert!(
-        phases.iter().any(|(phase, cause, _)| (*phase, *cause) == (Phase::AgentReady, Cause::Answer)),
+        phases
+            .iter()
+            .any(|(phase, cause, _)| (*phase, *cause) == (Phase::AgentReady, Cause::Answer)),
         "{phases:?}"
     );
     assert!(
-        phases.iter().any(|(_, cause, by)| (*cause, *by) == (Cause::Reset, Some("ForceOff"))),
+        phases
+            .iter()
+            .any(|(_, cause, by)| (*cause, *by) == (Cause::Reset, Some("ForceOff"))),
         "{phases:?}"
     );
     assert!(epochs.is_sorted() && epochs.last() > epochs.first(), "{epochs:?}");
@@ -212,7 +218,12 @@ async fn readers_resume_where_they_were() {
     let mut of_earlier_run = Reader::resume(&url, Some("18446744073709551615")).await;
     assert_eq!(of_earlier_run.event().await.unwrap().sequence, 1);
     end(&world.events);
-    let sequences = |events: Vec<Event>| events.iter().map(|event| event.sequence - before).collect::<Vec<_>>();
+    let sequences = |events: Vec<Event>| {
+        events
+            .iter()
+            .map(|event| event.sequence - before)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(sequences(resumed.rest().await), [3, 4, 5, 6]);
     assert_eq!(sequences(after.rest().await), [5, 6]);
     // Behind the end there is nothing to wait for.
@@ -241,16 +252,38 @@ async fn readers_get_what_they_ask_for() {
     let all = Reader::open(&format!("{url}?after=0")).await.rest().await;
     let id = world.node(0).identity().id;
     for (query, wanted) in [
-        ("node=n0", Box::new(|h: &Happening| h.is_about_node("n0")) as Box<dyn Fn(&Happening) -> bool>),
-        (&*format!("node={id}"), Box::new(|h: &Happening| h.is_about_node("n0"))),
-        ("node=n0&node=n2", Box::new(|h: &Happening| h.is_about_node("n0") || h.is_about_node("n2"))),
-        ("node=n2&kind=boot", Box::new(|h: &Happening| h.is_about_node("n2") && h.kind() == "boot")),
-        ("kind=node_power&kind=run_ended", Box::new(|h: &Happening| ["node_power", "run_ended"].contains(&h.kind()))),
-        ("cluster=two", Box::new(|h: &Happening| h.cluster() == Some("two"))),
+        (
+            "node=n0",
+            Box::new(|h: &Happening| h.is_about_node("n0")) as Box<dyn Fn(&Happening) -> bool>,
+        ),
+        (
+            &*format!("node={id}"),
+            Box::new(|h: &Happening| h.is_about_node("n0")),
+        ),
+        (
+            "node=n0&node=n2",
+            Box::new(|h: &Happening| h.is_about_node("n0") || h.is_about_node("n2")),
+        ),
+        (
+            "node=n2&kind=boot",
+            Box::new(|h: &Happening| h.is_about_node("n2") && h.kind() == "boot"),
+        ),
+        (
+            "kind=node_power&kind=run_ended",
+            Box::new(|h: &Happening| ["node_power", "run_ended"].contains(&h.kind())),
+        ),
+        (
+            "cluster=two",
+            Box::new(|h: &Happening| h.cluster() == Some("two")),
+        ),
         ("node=nobody", Box::new(|_: &Happening| false)),
     ] {
         let told = Reader::open(&format!("{url}?after=0&{query}")).await.rest().await;
-        let expected: Vec<Event> = all.iter().filter(|event| wanted(&event.happening)).cloned().collect();
+        let expected: Vec<Event> = all
+            .iter()
+            .filter(|event| wanted(&event.happening))
+            .cloned()
+            .collect();
         assert_eq!(told, expected, "{query}");
         assert!(!told.is_empty() || query == "node=nobody", "{query}");
     }
@@ -258,7 +291,12 @@ async fn readers_get_what_they_ask_for() {
         let answer = client().get(format!("{url}?{bad}")).send().await.unwrap();
         assert_eq!(answer.status(), 400, "{bad}");
     }
-    let answer = client().get(&url).header("Last-Event-ID", "soon").send().await.unwrap();
+    let answer = client()
+        .get(&url)
+        .header("Last-Event-ID", "soon")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 400);
     world.stop().await;
 }
@@ -302,7 +340,10 @@ async fn a_reader_that_is_too_slow_is_told_what_it_lost() {
     assert_eq!((place, seen + lost), (world.events.newest(), 1001));
     assert!(lost > 0, "the reader kept pace");
     // Who comes late, too.
-    let late = Reader::open(&format!("{url}?after=0&kind=run_ended")).await.rest().await;
+    let late = Reader::open(&format!("{url}?after=0&kind=run_ended"))
+        .await
+        .rest()
+        .await;
     let kinds: Vec<&str> = late.iter().map(|event| event.happening.kind()).collect();
     assert_eq!(kinds, ["lagged", "run_ended"]);
     let missed = world.events.newest() - 10;
@@ -312,6 +353,61 @@ async fn a_reader_that_is_too_slow_is_told_what_it_lost() {
         page.contains(&format!("metalsim_events_missed_total {}\n", lost + missed))
     })
     .await;
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn clusters_are_told_with_their_nodes() {
+    let mut world = World::start(Plan::default()).await;
+    let base = world.serve_control(None, &Arc::default());
+    let reader = Reader::open(&format!("{base}/api/v1/events?after=0&cluster=c1")).await;
+    let post = |method: reqwest::Method, path: &str, body: serde_json::Value| {
+        let request = client().request(method, format!("{base}{path}")).json(&body);
+        async move {
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+        }
+    };
+    let name = serde_json::json!({"cluster": "c1", "namespace": "default"});
+    post(reqwest::Method::POST, "/register", name.clone()).await;
+    let node = serde_json::json!({
+        "cluster": "c1", "namespace": "default", "nodeName": "first", "providerID": "metal3://1", "uuid": "1",
+        "labels": {"node-role.kubernetes.io/control-plane": "", "cluster.x-k8s.io/control-plane": ""},
+    });
+    post(reqwest::Method::PUT, "/updateNode", node).await;
+    until("the node to be ready", || async {
+        let batch = world.events.read(0, 1000);
+        batch.events.iter().any(|event| {
+            matches!(&event.happening, Happening::ClusterNode { change, .. } if *change == ClusterNodeChange::Ready)
+        })
+    })
+    .await;
+    let delete = client().delete(format!("{base}/api/v1/clusters/c1")).send();
+    assert_eq!(delete.await.unwrap().status(), 204);
+    end(&world.events);
+    let told: Vec<String> = reader
+        .rest()
+        .await
+        .iter()
+        .map(|event| match &event.happening {
+            Happening::ClusterOpened { endpoint, .. } => {
+                assert!(endpoint.starts_with("127.0.0.1:"), "{endpoint}");
+                "opened".to_owned()
+            }
+            Happening::ClusterClosed { .. } => "closed".to_owned(),
+            Happening::ClusterNode {
+                node,
+                change,
+                machine: None,
+                ..
+            } => format!("{node} {change:?}"),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        told,
+        ["opened", "first Joined", "first Started", "first Ready", "closed"]
+    );
     world.stop().await;
 }
 
@@ -326,7 +422,12 @@ async fn there_is_an_end_to_the_number_of_readers() {
     })
     .await;
     let base = world.serve_control(Some("secret"), &Arc::default());
-    let get = |token: &'static str| client().get(format!("{base}/api/v1/events")).bearer_auth(token).send();
+    let get = |token: &'static str| {
+        client()
+            .get(format!("{base}/api/v1/events"))
+            .bearer_auth(token)
+            .send()
+    };
     assert_eq!(get("wrong").await.unwrap().status(), 401);
     let readers = [get("secret").await.unwrap(), get("secret").await.unwrap()];
     assert!(readers.iter().all(|reader| reader.status() == 200));
@@ -334,7 +435,9 @@ async fn there_is_an_end_to_the_number_of_readers() {
     assert_eq!(refused.status(), 503);
     assert_eq!(refused.headers()["retry-after"], "1");
     // Asking for the head takes no place.
-    let head = client().head(format!("{base}/api/v1/events")).bearer_auth("secret");
+    let head = client()
+        .head(format!("{base}/api/v1/events"))
+        .bearer_auth("secret");
     assert_eq!(head.send().await.unwrap().status(), 200);
     drop(readers);
     until("a place to be free again", || async {
@@ -483,15 +586,27 @@ fn the_document_describes_the_types() {
 fn happenings() -> impl Strategy<Value = Happening> {
     let text = || "[a-z\"\\\\\n é]{0,8}".prop_map(Box::<str>::from);
     prop_oneof![
-        (any::<u64>(), 0.001..1e6, any::<u64>(), proptest::option::of(text())).prop_map(|(seed, speed, nodes, scenario)| {
-            Happening::RunStarted {
-                seed,
-                speed,
-                nodes,
-                scenario,
-            }
-        }),
-        (text(), proptest::option::of(0..Phase::ALL.len()), 0..Phase::ALL.len(), any::<u32>(), proptest::option::of(text()))
+        (
+            any::<u64>(),
+            0.001..1e6,
+            any::<u64>(),
+            proptest::option::of(text())
+        )
+            .prop_map(|(seed, speed, nodes, scenario)| {
+                Happening::RunStarted {
+                    seed,
+                    speed,
+                    nodes,
+                    scenario,
+                }
+            }),
+        (
+            text(),
+            proptest::option::of(0..Phase::ALL.len()),
+            0..Phase::ALL.len(),
+            any::<u32>(),
+            proptest::option::of(text())
+        )
             .prop_map(|(node, from, to, epoch, by)| Happening::NodePhase {
                 node,
                 from: from.map(|from| Phase::ALL[from]),
@@ -520,12 +635,14 @@ fn happenings() -> impl Strategy<Value = Happening> {
                 }
             }
         }),
-        (text(), proptest::option::of(text()), any::<u64>()).prop_map(|(fault, node, number)| Happening::FaultHit {
-            fault,
-            what: "bmc_slow".into(),
-            node,
-            cluster: None,
-            number,
+        (text(), proptest::option::of(text()), any::<u64>()).prop_map(|(fault, node, number)| {
+            Happening::FaultHit {
+                fault,
+                what: "bmc_slow".into(),
+                node,
+                cluster: None,
+                number,
+            }
         }),
         any::<u64>().prop_map(|missed| Happening::Lagged { missed }),
     ]

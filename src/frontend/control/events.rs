@@ -46,13 +46,18 @@ impl Filter {
         let mut filter = Self::default();
         for (name, value) in pairs {
             match name.as_str() {
-                "after" => filter.after = Some(place(&value).ok_or_else(|| wrong("after", no_place(&value)))?),
+                "after" => {
+                    filter.after = Some(place(&value).ok_or_else(|| wrong("after", no_place(&value)))?)
+                }
                 "node" => filter.nodes.push(value),
                 "cluster" => filter.clusters.push(value),
                 "kind" => {
                     let known = Happening::KINDS.into_iter().find(|known| *known == value);
                     filter.kinds.push(known.ok_or_else(|| {
-                        wrong("kind", format!("{value:?} is not one of {}", Happening::KINDS.join(", ")))
+                        wrong(
+                            "kind",
+                            format!("{value:?} is not one of {}", Happening::KINDS.join(", ")),
+                        )
                     })?);
                 }
                 _ => {
@@ -95,7 +100,8 @@ pub(super) async fn stream(request: HttpRequest, api: Api) -> Result<HttpRespons
     // A client that comes back asks for the same address, and says here how far it got.
     if let Some(last) = request.headers().get("Last-Event-ID") {
         let last = last.to_str().unwrap_or_default();
-        let after = place(last).ok_or_else(|| ControlError::Parameter(format!("Last-Event-ID: {}", no_place(last))))?;
+        let after = place(last)
+            .ok_or_else(|| ControlError::Parameter(format!("Last-Event-ID: {}", no_place(last))))?;
         filter.after = Some(after);
     }
     // Nodes have their names in the events.
@@ -174,7 +180,14 @@ impl Reader {
 
 fn write(piece: &mut Vec<u8>, event: &Arc<Event>) {
     let before = piece.len();
-    piece.extend_from_slice(format!("id: {}\nevent: {}\ndata: ", event.sequence, event.happening.kind()).as_bytes());
+    piece.extend_from_slice(
+        format!(
+            "id: {}\nevent: {}\ndata: ",
+            event.sequence,
+            event.happening.kind()
+        )
+        .as_bytes(),
+    );
     // JSON has no line breaks outside of texts, and none in them. A type without odd maps always serialises.
     if serde_json::to_writer(&mut *piece, event).is_ok() {
         piece.extend_from_slice(b"\n\n");
