@@ -1,10 +1,13 @@
-//! Composition root: the only file that names every concrete type.
+//! Composition root: the only module that names every concrete type.
 //!
 //! Order at the start: sockets, then nodes, then servers, so that a port that is taken costs nothing and no request
 //! meets a fleet that is half there. Order at the end: not ready, servers drain, nodes stop, calls to Ironic stop.
 
+mod clusters;
+mod fleet;
+pub mod scenario;
+
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,46 +15,30 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::ServiceConfig;
 use anyhow::Context as _;
 use futures_util::future::join_all;
-use metalsim_actors::fault::{FaultSet, NodeIndex};
+use metalsim_actors::fault::FaultSet;
 use metalsim_actors::ids::NodeId;
 use metalsim_actors::node::agent::AgentSettings;
-use metalsim_actors::node::profile::HardwareProfile;
-use metalsim_actors::node::{Identity, Kind};
+use metalsim_actors::ports::Recorder;
 use metalsim_actors::seed::Seed;
-use metalsim_actors::shell::{ClusterServices, FaultBoard, Fleet, NodeStart, Permits, Services, ShardPlan};
+use metalsim_actors::shell::{ClusterServices, FaultBoard, Fleet};
 use metalsim_actors::time::Clock;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::WallClock;
-use crate::cluster::endpoints::Endpoints;
-use crate::cluster::keys::KeySource;
-use crate::cluster::manager::{Manager, ManagerPort, NodeDefaults};
-use crate::cluster::serve;
-use crate::cluster::simulated::Host;
-#[cfg(feature = "management")]
-use crate::cluster::{management, reconciler};
+use crate::cluster::manager::Manager;
 use crate::directory::Directory;
 use crate::events::event::RunEnd;
 use crate::events::{self, Happening};
 use crate::frontend::body::BodyLimits;
-use crate::frontend::kube::listener::Workers;
 use crate::frontend::readiness::Readiness;
 use crate::frontend::server::{self, ServerOptions};
 use crate::frontend::{agent, control, images, redfish, tls};
-use crate::observer::Protocol;
-use crate::outbound::boot_media::{IronicAccess, MediaReader, MediaSettings};
-use crate::outbound::config_drives::DriveReader;
-use crate::outbound::ironic::{CallLimits, IronicClient};
-use crate::outbound::web::WebLimits;
+use crate::observer::{CallObserver, Exposition as _, Protocol};
+use crate::scenario::{Scenario, Watch};
 use crate::settings::{self, AgentTls, Settings};
 use crate::telemetry::metrics::Metrics;
 
-/// Requests under way for all nodes together, and for one.
-const PERMITS: (u32, u16) = (100_000, 64);
-/// Shards on a thread of nodes.
-const SHARDS_PER_ARBITER: usize = 2;
 /// Longest time for the body of a request.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of request bodies held at once, of all Redfish and of all agent requests.
@@ -69,19 +56,96 @@ const MOST_SESSIONS: usize = 20_000;
 /// # Errors
 /// If a socket cannot be opened, a certificate cannot be used, or a part does not start.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
-    let faults = FaultSet::none(Seed::root(settings.seed));
     tls::install_provider();
     server::raise_file_limit();
     actix_rt::System::new().block_on(async {
-        let app = App::start(settings, faults).await?;
+        let app = App::start(Plan::Settings(Box::new(settings))).await?;
         app.until_told_to_stop().await?;
-        app.stop().await;
+        app.stop(RunEnd::Stopped).await;
         Ok(())
     })
 }
 
+/// What is to run.
+pub enum Plan {
+    /// A fleet, until it is stopped.
+    Settings(Box<Settings>),
+    /// A fleet under faults.
+    Scenario(Arc<Scenario>),
+}
+
+impl Plan {
+    fn settings(&self) -> &Settings {
+        match self {
+            Self::Settings(settings) => settings,
+            Self::Scenario(scenario) => &scenario.settings,
+        }
+    }
+
+    fn scenario(&self) -> Option<&Arc<Scenario>> {
+        match self {
+            Self::Settings(_) => None,
+            Self::Scenario(scenario) => Some(scenario),
+        }
+    }
+
+    fn faults(&self) -> FaultSet {
+        match self {
+            Self::Settings(settings) => FaultSet::none(Seed::root(settings.seed)),
+            Self::Scenario(scenario) => scenario.fault_set(),
+        }
+    }
+}
+
+/// What all parts share.
+struct Common {
+    seed: Seed,
+    services: ClusterServices,
+    metrics: Arc<Metrics>,
+    calls: Arc<dyn CallObserver>,
+    events: events::Stream,
+    /// Looks on at a scenario.
+    watch: Option<Arc<Watch>>,
+}
+
+impl Common {
+    fn start(plan: &Plan) -> anyhow::Result<Self> {
+        let settings = plan.settings();
+        let clock: Arc<dyn Clock> = Arc::new(WallClock::start(settings.speed));
+        let metrics = Arc::new(Metrics::new());
+        let events = start_events(plan, &clock, &metrics)?;
+        let watch = plan.scenario().map(|scenario| {
+            Arc::new(Watch::new(
+                Arc::clone(scenario),
+                events.recorder.clone(),
+                metrics.clone(),
+            ))
+        });
+        let (recorder, calls): (Arc<dyn Recorder>, Arc<dyn CallObserver>) = match &watch {
+            Some(watch) => (Arc::<Watch>::clone(watch), Arc::<Watch>::clone(watch)),
+            None => (events.recorder.clone(), metrics.clone()),
+        };
+        let services = ClusterServices {
+            clock,
+            recorder,
+            faults: Arc::new(FaultBoard::new(plan.faults())),
+        };
+        Ok(Self {
+            seed: Seed::root(settings.seed),
+            services,
+            metrics,
+            calls,
+            events,
+            watch,
+        })
+    }
+}
+
 /// Everything that runs.
 pub struct App {
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    watch: Option<Arc<Watch>>,
     fleet: Fleet,
     clusters: Arc<Manager>,
     /// Adds nodes to registered clusters.
@@ -90,7 +154,7 @@ pub struct App {
     events: events::Stream,
     servers: Vec<ServerHandle>,
     /// Tells idle connections to end.
-    drain: watch::Sender<bool>,
+    drain: tokio::sync::watch::Sender<bool>,
 }
 
 /// The sockets of all frontends, open but not served yet.
@@ -194,43 +258,35 @@ fn bmc_address(listen: &[SocketAddr]) -> Option<Arc<str>> {
 }
 
 impl App {
-    /// Opens the sockets, starts the nodes, serves. `faults` are in force from the start.
+    /// Opens the sockets, starts the nodes, serves. A scenario's faults are in force from the start.
     ///
     /// # Errors
     /// Every socket that cannot be opened; a certificate that cannot be used; threads that do not start.
-    pub async fn start(settings: Settings, faults: FaultSet) -> anyhow::Result<Self> {
-        let sockets = Sockets::open(&settings)?;
-        let agents = AgentSide::new(&settings, sockets.agent.first())?;
+    pub async fn start(plan: Plan) -> anyhow::Result<Self> {
+        let settings = plan.settings();
+        let sockets = Sockets::open(settings)?;
+        let agents = AgentSide::new(settings, sockets.agent.first())?;
         let redfish_tls = match &settings.redfish.tls {
             Some(files) => Some(tls::from_files(&files.cert, &files.key).context("redfish.tls")?),
             None => None,
         };
-        let clock: Arc<dyn Clock> = Arc::new(WallClock::start(settings.speed));
-        let seed = Seed::root(settings.seed);
-        let metrics = Arc::new(Metrics::new());
-        let events = start_events(&settings, &clock, &metrics)?;
-        let common = ClusterServices {
-            clock: Arc::clone(&clock),
-            recorder: events.recorder.clone(),
-            faults: Arc::new(FaultBoard::new(faults)),
-        };
-        let (clusters, reconciling) = clusters(&settings, seed, &common, &metrics, &events).await?;
-        let fleet = start_fleet(
-            &settings,
-            agents.settings,
-            seed,
-            &common,
-            &metrics,
-            &events,
-            &clusters,
-        )
-        .await?;
+        let common = Common::start(&plan)?;
+        let (clusters, reconciling) = clusters::start(settings, &common).await?;
+        let fleet = fleet::start(settings, agents.settings, &common, &clusters).await?;
+        let Common {
+            services,
+            metrics,
+            events,
+            watch,
+            ..
+        } = common;
+        let clock = services.clock;
         let directory = Arc::new(Directory::new(fleet.nodes().to_vec()));
         let readiness = Arc::new(Readiness::default());
 
-        let (drain, draining) = watch::channel(false);
+        let (drain, draining) = tokio::sync::watch::channel(false);
         let mut servers = Servers {
-            settings: &settings,
+            settings,
             metrics: &metrics,
             draining,
             running: Vec::new(),
@@ -293,6 +349,9 @@ impl App {
         readiness.set(true);
         tracing::info!(nodes = directory.len(), "ready");
         Ok(Self {
+            clock,
+            metrics,
+            watch,
             fleet,
             clusters,
             reconciling,
@@ -317,13 +376,17 @@ impl App {
         Ok(())
     }
 
+    /// All metrics, in Prometheus' text format.
+    #[must_use]
+    pub fn metrics_page(&self) -> String {
+        self.metrics.render()
+    }
+
     /// Lets requests under way end, then stops the nodes.
-    pub async fn stop(self) {
+    pub async fn stop(self, reason: RunEnd) {
         self.readiness.set(false);
         // Those who read the events get the last one, and their connections end.
-        self.events.log.publish(Happening::RunEnded {
-            reason: RunEnd::Stopped,
-        });
+        self.events.log.publish(Happening::RunEnded { reason });
         // Nobody listens any more if all servers have ended by themselves.
         self.drain.send(true).ok();
         join_all(self.servers.iter().map(|server| server.stop(true))).await;
@@ -339,10 +402,11 @@ impl App {
 
 /// The stream of events. Its first one is that the run has begun.
 fn start_events(
-    settings: &Settings,
+    plan: &Plan,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<events::Stream> {
+    let settings = plan.settings();
     let limits = events::Limits {
         keep: settings.events.keep,
         ..events::Limits::default()
@@ -353,7 +417,7 @@ fn start_events(
         seed: settings.seed,
         speed: settings.speed,
         nodes: settings.nodes.len() as u64,
-        scenario: None,
+        scenario: plan.scenario().map(|scenario| scenario.name.clone()),
     });
     Ok(events)
 }
@@ -362,7 +426,7 @@ fn start_events(
 struct Servers<'a> {
     settings: &'a Settings,
     metrics: &'a Arc<Metrics>,
-    draining: watch::Receiver<bool>,
+    draining: tokio::sync::watch::Receiver<bool>,
     running: Vec<Server>,
 }
 
@@ -413,192 +477,4 @@ impl Servers<'_> {
 
 fn local_addresses(listeners: &[TcpListener]) -> std::io::Result<Vec<SocketAddr>> {
     listeners.iter().map(TcpListener::local_addr).collect()
-}
-
-/// The clusters that nodes may form, and registered ones; and the task that adds nodes to these.
-async fn clusters(
-    settings: &Settings,
-    seed: Seed,
-    common: &ClusterServices,
-    metrics: &Arc<Metrics>,
-    events: &events::Stream,
-) -> anyhow::Result<(Arc<Manager>, Option<JoinHandle<()>>)> {
-    let host = Host {
-        services: common.clone(),
-        workers: Workers::start(
-            settings.runtime.http_workers,
-            ServerOptions::new(Protocol::Kube),
-            metrics.clone(),
-            serve::bodies(),
-        ),
-        seed,
-        behaviour: settings.clusters.behaviour.clone(),
-        interner: Arc::default(),
-        observer: events.recorder.clone(),
-    };
-    let defaults = NodeDefaults {
-        version: settings.clusters.kubernetes_version.clone(),
-        image_version: settings.clusters.image_version.clone(),
-    };
-    let endpoints = Endpoints::open(settings.clusters.addressing.clone(), &host.workers)?;
-    let management = Management::of(settings).await?;
-    let manager = Manager::new(host, defaults, endpoints, management.keys());
-    let reconciling = management.reconcile(&manager);
-    Ok((manager, reconciling))
-}
-
-/// The management cluster, if there is one.
-#[cfg(feature = "management")]
-struct Management(Option<(kube::Client, bool)>);
-
-#[cfg(feature = "management")]
-impl Management {
-    async fn of(settings: &Settings) -> anyhow::Result<Self> {
-        let Some(management) = &settings.clusters.management else {
-            return Ok(Self(None));
-        };
-        let client = management::connect(management.kubeconfig.as_deref())
-            .await
-            .context("clusters.management_kubeconfig")?;
-        Ok(Self(Some((client, management.reconcile))))
-    }
-
-    fn keys(&self) -> Option<Arc<dyn KeySource>> {
-        let (client, _) = self.0.as_ref()?;
-        Some(Arc::new(management::SecretKeys::new(client.clone())))
-    }
-
-    /// Lets hosts become nodes.
-    fn reconcile(self, manager: &Arc<Manager>) -> Option<JoinHandle<()>> {
-        let (client, _) = self.0.filter(|(_, reconcile)| *reconcile)?;
-        Some(actix_rt::spawn(reconciler::run(client, Arc::clone(manager))))
-    }
-}
-
-/// Built without.
-#[cfg(not(feature = "management"))]
-struct Management;
-
-#[cfg(not(feature = "management"))]
-impl Management {
-    async fn of(_: &Settings) -> anyhow::Result<Self> {
-        Ok(Self)
-    }
-
-    fn keys(&self) -> Option<Arc<dyn KeySource>> {
-        None
-    }
-
-    fn reconcile(self, _: &Arc<Manager>) -> Option<JoinHandle<()>> {
-        None
-    }
-}
-
-async fn start_fleet(
-    settings: &Settings,
-    agent: AgentSettings,
-    seed: Seed,
-    common: &ClusterServices,
-    metrics: &Arc<Metrics>,
-    events: &events::Stream,
-    clusters: &Arc<Manager>,
-) -> anyhow::Result<Fleet> {
-    let calls = CallLimits {
-        max_in_flight: settings.ironic.max_in_flight,
-        timeout: settings.ironic.request_timeout,
-    };
-    let ironic = IronicClient::start(calls, seed, Arc::clone(&common.clock), metrics.clone())?;
-    let text = |url: &settings::HttpUrl| Box::from(url.as_str());
-    let ca_pem = pem_of(settings.ironic.ca_file.as_deref()).context("ironic.ca_file")?;
-    let access = IronicAccess {
-        api_url: settings.ironic.api_url.as_ref().map(text),
-        inspection_callback_url: settings.ironic.inspection_callback_url.as_ref().map(text),
-        ca_pem,
-        insecure: settings.ironic.insecure,
-    };
-    let boot = &settings.boot;
-    let limits = WebLimits {
-        max_in_flight: boot.max_in_flight,
-        timeout: boot.request_timeout,
-        max_read: boot.max_read,
-        max_skipped: boot.max_skipped,
-    };
-    let media = MediaSettings {
-        fetch: boot.fetch,
-        limits,
-        ca_pem: pem_of(boot.ca_file.as_deref()).context("boot.ca_file")?,
-    };
-    let services = Arc::new(Services {
-        clock: Arc::clone(&common.clock),
-        ironic: Arc::new(ironic),
-        boot_media: Arc::new(MediaReader::start(media, &access)?),
-        config_drives: Arc::new(DriveReader::start(limits)?),
-        clusters: Arc::new(ManagerPort(Arc::clone(clusters))),
-        recorder: Arc::clone(&common.recorder),
-        faults: Arc::clone(&common.faults),
-    });
-    let permits = Arc::new(Permits::new(PERMITS.0, PERMITS.1, Arc::clone(&common.recorder)));
-    let mut kinds = Kinds {
-        settings,
-        agent,
-        known: Vec::new(),
-    };
-    let starts: Vec<NodeStart> = settings
-        .nodes
-        .iter()
-        .zip((0..).map(NodeIndex))
-        .map(|(node, index)| NodeStart {
-            identity: Arc::new(Identity {
-                index,
-                id: node.id,
-                name: node.name.clone(),
-                macs: node.macs.clone(),
-                labels: Arc::clone(&node.labels),
-            }),
-            kind: kinds.of(&node.profile, node.http_root.as_ref()),
-            power_on: node.power_on,
-        })
-        .collect();
-    let identities = starts.iter().map(|start| Arc::clone(&start.identity));
-    events.recorder.know(identities);
-    let plan = ShardPlan {
-        arbiters: settings.runtime.arbiters,
-        shards_per_arbiter: SHARDS_PER_ARBITER,
-    };
-    Ok(Fleet::start(plan, seed, starts, services, permits).await)
-}
-
-fn pem_of(file: Option<&Path>) -> std::io::Result<Option<Arc<str>>> {
-    file.map(|file| std::fs::read_to_string(file).map(Arc::from))
-        .transpose()
-}
-
-/// One [`Kind`] a hardware profile and network, shared by all its nodes.
-struct Kinds<'a> {
-    settings: &'a Settings,
-    agent: AgentSettings,
-    known: Vec<Arc<Kind>>,
-}
-
-impl Kinds<'_> {
-    fn of(&mut self, profile: &Arc<HardwareProfile>, http_root: Option<&Arc<str>>) -> Arc<Kind> {
-        // Neighbours in the settings are mostly of one kind, so the newest is looked at first.
-        if let Some(kind) = self
-            .known
-            .iter()
-            .rev()
-            .find(|kind| Arc::ptr_eq(&kind.profile, profile) && kind.http_root.as_ref() == http_root)
-        {
-            return Arc::clone(kind);
-        }
-        let kind = Arc::new(Kind {
-            profile: Arc::clone(profile),
-            timing: self.settings.timing.clone(),
-            speed: self.settings.speed,
-            agent: self.agent.clone(),
-            http_root: http_root.cloned(),
-        });
-        self.known.push(Arc::clone(&kind));
-        kind
-    }
 }

@@ -1,14 +1,18 @@
-//! `metalsim scenario check` and `metalsim scenario explain`
+//! `metalsim scenario check`, `explain`, `run` and `schema`
 
 use std::fmt;
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use metalsim_actors::timing::Span;
 
-use super::say;
+use super::{SettingsArgs, say};
+use crate::app::scenario::{Outcome, Progress};
 use crate::scenario::{Scenario, explain, schema};
 use crate::settings::{Invalid, Problem, Sources};
+use crate::{app, telemetry};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ScenarioCommand {
@@ -16,6 +20,8 @@ pub(super) enum ScenarioCommand {
     Check(CheckArgs),
     /// Prints a scenario's timeline, and which nodes each fault picks
     Explain(ExplainArgs),
+    /// Runs a scenario; exit code 0: every expectation held, 1: one did not, 2: the scenario cannot be used
+    Run(RunArgs),
     /// Prints the JSON Schema of scenario files, for editors
     Schema,
 }
@@ -32,6 +38,30 @@ pub(super) struct ExplainArgs {
     /// Scenario in YAML, TOML or JSON by its ending
     #[arg(value_name = "FILE")]
     file: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RunArgs {
+    /// Scenario in YAML, TOML or JSON by its ending
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Settings files that the scenario's settings are laid over
+    #[arg(short, long, value_name = "FILE")]
+    config: Vec<PathBuf>,
+    /// Overrides a setting, such as ironic.api_url=http://127.0.0.1:6385; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = super::key_value)]
+    set: Vec<(String, String)>,
+    /// No progress bar; one is shown only on a terminal anyway
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// An expectation did not hold.
+#[derive(Debug, thiserror::Error)]
+#[error("{failed} of {all} expectations did not hold")]
+pub(super) struct NotHeld {
+    failed: usize,
+    all: usize,
 }
 
 /// Scenarios that cannot be used: every problem, the place first, so that editors find it.
@@ -88,9 +118,74 @@ pub(super) fn run(command: &ScenarioCommand) -> anyhow::Result<()> {
             warn(&scenario);
             write!(out, "{}", explain(&scenario))?;
         }
+        ScenarioCommand::Run(args) => rehearse(args)?,
         ScenarioCommand::Schema => writeln!(out, "{}", serde_json::to_string_pretty(&schema())?)?,
     }
     Ok(())
+}
+
+/// Runs a scenario, shows how far it is, and prints what came of its expectations.
+fn rehearse(args: &RunArgs) -> anyhow::Result<()> {
+    let settings = SettingsArgs {
+        config: args.config.clone(),
+        set: args.set.clone(),
+        ..SettingsArgs::default()
+    };
+    let scenario = Scenario::load(&args.file, &settings.sources(std::env::vars_os()))
+        .map_err(|Invalid(problems)| Unusable(problems))?;
+    telemetry::logs::init(&scenario.settings.log)?;
+    warn(&scenario);
+    let bar = if args.quiet {
+        ProgressBar::hidden()
+    } else {
+        // Hidden by itself where standard error is no terminal.
+        ProgressBar::new(0)
+    };
+    bar.set_style(ProgressStyle::with_template(
+        "{prefix} [{bar:32}] {percent:>3}%  {msg}",
+    )?);
+    bar.set_prefix(scenario.name.to_string());
+    let outcome = app::scenario::run(scenario, &mut |progress| show(&bar, progress))?;
+    bar.finish_and_clear();
+    print(&outcome)?;
+    let failed = outcome.verdicts.iter().filter(|verdict| !verdict.held).count();
+    if failed > 0 {
+        let all = outcome.verdicts.len();
+        return Err(NotHeld { failed, all }.into());
+    }
+    Ok(())
+}
+
+fn show(bar: &ProgressBar, progress: &Progress<'_>) {
+    bar.set_length(progress.end.as_millis());
+    bar.set_position(progress.now.as_millis());
+    let nodes: Vec<String> = progress
+        .nodes
+        .iter()
+        .map(|(phase, count)| format!("{count} {phase}"))
+        .collect();
+    let now = Span(std::time::Duration::from_secs(progress.now.as_millis() / 1000));
+    bar.set_message(format!(
+        "{now}  {}  {}",
+        progress.phases.join("+"),
+        nodes.join(", ")
+    ));
+}
+
+fn print(outcome: &Outcome) -> std::io::Result<()> {
+    let mut out = std::io::stdout();
+    for verdict in &outcome.verdicts {
+        let word = if verdict.held { "held  " } else { "FAILED" };
+        writeln!(out, "{word}  {}: {}", verdict.expectation, verdict.details)?;
+    }
+    let ended = Span(std::time::Duration::from_millis(outcome.ended.as_millis()));
+    let took = Span(std::time::Duration::from_secs(outcome.took.as_secs()));
+    let early = if outcome.stopped {
+        ", stopped before the end"
+    } else {
+        ""
+    };
+    writeln!(out, "ran for {ended} in {took}{early}")
 }
 
 fn warn(scenario: &Scenario) {

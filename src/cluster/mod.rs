@@ -1,6 +1,7 @@
 //! Simulated clusters: what stands between the pure API server and the network.
 
 pub mod api_server;
+pub mod census;
 pub mod endpoints;
 pub mod error;
 pub mod etcd;

@@ -6,10 +6,14 @@
 
 mod expect;
 mod explain;
+mod judge;
 mod raw;
+mod samples;
 mod schema;
 mod text;
 mod validate;
+mod verdict;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +27,8 @@ use crate::settings::{Invalid, NodeList, Settings, Sources};
 pub use self::expect::{Amount, Expectation, MetricName, MetricRef, Protocol};
 pub use self::explain::explain;
 pub use self::schema::schema;
+pub use self::verdict::Verdict;
+pub use self::watch::Watch;
 
 /// A validated scenario.
 #[derive(Clone, Debug)]

@@ -198,6 +198,12 @@ impl Recorder for Metrics {
     fn shell(&self, event: ShellEvent) {
         self.state.shell[shell_index(event)].one();
     }
+
+    fn node_ready(&self, _: &str, _: &str, _: bool) {}
+
+    fn panicked(&self, _: Whom<'_>) {
+        self.shell(ShellEvent::StepPanicked);
+    }
 }
 
 impl CallObserver for Metrics {

@@ -4,4 +4,4 @@ mod events;
 pub mod logs;
 pub mod metrics;
 mod primitives;
-mod process;
+pub mod process;

@@ -12,17 +12,19 @@ const TICKS: f64 = 100.0;
 
 /// Use of resources. What cannot be read is zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Usage {
+pub struct Usage {
     /// Resident memory in bytes.
-    pub(super) resident_bytes: u64,
+    pub resident_bytes: u64,
     /// Processor time in seconds, user and system.
-    pub(super) cpu_seconds: f64,
+    pub cpu_seconds: f64,
     /// Open files.
-    pub(super) open_files: u64,
+    pub open_files: u64,
 }
 
 impl Usage {
-    pub(super) fn read() -> Self {
+    /// As it is.
+    #[must_use]
+    pub fn read() -> Self {
         let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let open_files = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
         Self {

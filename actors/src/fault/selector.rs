@@ -75,14 +75,16 @@ pub struct NodeSet {
 impl NodeSet {
     const BITS: u32 = u64::BITS;
 
-    /// A set for nodes below `length`, none in it.
-    pub(super) fn with_room(length: usize) -> Self {
+    /// A set for a fleet of so many nodes, none in it.
+    #[must_use]
+    pub fn with_room(length: usize) -> Self {
         Self {
             words: vec![0; length.div_ceil(Self::BITS as usize)].into(),
         }
     }
 
-    pub(super) fn insert(&mut self, index: NodeIndex) {
+    /// Puts a node in; one beyond the room is left out.
+    pub fn insert(&mut self, index: NodeIndex) {
         if let Some(word) = self.words.get_mut((index.0 / Self::BITS) as usize) {
             *word |= 1 << (index.0 % Self::BITS);
         }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use metalsim_actors::kube::cluster::Cluster;
 use serde::Serialize;
 
 use super::error::ControlError;
 use super::{Api, ControlApi, fkas};
+use crate::cluster::census::Census;
 use crate::cluster::names::ClusterName;
 use crate::cluster::registered::RegisterError;
 use crate::cluster::simulated::SimulatedCluster;
@@ -65,8 +65,7 @@ impl Known {
         let name = self.name().to_owned();
         let cluster = self.cluster.as_deref();
         let (control_planes, machines) = cluster.map_or((0, 0), SimulatedCluster::machines);
-        let (nodes, ready_nodes, objects) =
-            cluster.map_or((0, 0, 0), |cluster| cluster.cluster().read(count));
+        let census = cluster.map_or_else(Census::default, |cluster| cluster.cluster().read(Census::of));
         Summary {
             name,
             namespace: self.name.map(|name| name.namespace().to_owned()),
@@ -76,30 +75,11 @@ impl Known {
             open: cluster.is_some_and(SimulatedCluster::is_open),
             control_planes,
             machines,
-            nodes,
-            ready_nodes,
-            objects,
+            nodes: census.nodes,
+            ready_nodes: census.ready_nodes,
+            objects: census.objects,
         }
     }
-}
-
-/// Nodes, ready ones, and all objects.
-fn count(state: &Cluster) -> (usize, usize, usize) {
-    let (mut nodes, mut ready) = (0, 0);
-    for node in state.store.all_of("", "nodes", None) {
-        nodes += 1;
-        let conditions = node.at(&["status", "conditions"]);
-        let is_ready = conditions
-            .as_ref()
-            .and_then(|conditions| conditions.as_array())
-            .is_some_and(|conditions| {
-                conditions
-                    .iter()
-                    .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-            });
-        ready += usize::from(is_ready);
-    }
-    (nodes, ready, state.store.len())
 }
 
 impl ControlApi {
