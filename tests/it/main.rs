@@ -20,6 +20,7 @@ mod kube;
 mod management;
 mod outbound;
 mod redfish;
+mod rehearsal;
 mod scenario;
 mod settings;
 mod user_data;

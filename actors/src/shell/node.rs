@@ -94,8 +94,18 @@ impl NodeActor {
 
     /// Applies one event now, and everything that follows from it at once.
     fn apply(&mut self, event: Event, context: &mut Context<Self>) -> Result<Reply, Failure> {
+        self.apply_and_follow(None, event, context)
+    }
+
+    /// As [`Self::apply`], for an event that happened at `at`.
+    fn apply_and_follow(
+        &mut self,
+        at: Option<SimInstant>,
+        event: Event,
+        context: &mut Context<Self>,
+    ) -> Result<Reply, Failure> {
         let now = self.services().clock.now();
-        let result = self.apply_at(now, event, context);
+        let result = self.apply_at(at.unwrap_or(now), event, context);
         for _ in 0..MOST_ANSWERS {
             let Some((at, epoch, outcome)) = self.answered.pop_front() else {
                 break;
@@ -234,6 +244,8 @@ impl NodeActor {
             // The same step has begun another life.
             return self.services().recorder.shell(ShellEvent::StaleOutcome);
         }
+        // What is only computed takes no simulated time, however long it takes.
+        let computed = matches!(effect, Effect::ReadConfigDrive(_));
         let mut outcome: crate::ports::LocalFuture<Outcome> = match effect {
             Effect::Record(_) => return,
             Effect::Ironic(request) => self.services().ironic.call(id, *request),
@@ -269,11 +281,12 @@ impl NodeActor {
             return self.answered.push_back((at, epoch, outcome));
         }
         self.launched = self.launched.wrapping_add(1);
+        let computed = computed.then_some(at);
         let number = self.launched;
         let returned = outcome.into_actor(self).map(move |outcome, actor, context| {
             actor.flying.retain(|flying| flying.number != number);
             // Refused as stale, or caught as a fault: both are counted where they happen.
-            drop(actor.apply(Event::Outcome { epoch, outcome }, context));
+            drop(actor.apply_and_follow(computed, Event::Outcome { epoch, outcome }, context));
         });
         let handle = context.spawn(returned);
         self.flying.push(Flying {

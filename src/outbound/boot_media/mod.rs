@@ -79,14 +79,19 @@ impl MediaReader {
 
 impl BootMedia for MediaReader {
     fn resolve(&self, node: NodeId, request: BootRequest) -> LocalFuture<Result<BootImage, BootFailure>> {
+        let target = request.target;
+        let told = move |result: &Result<BootImage, BootFailure>| match result {
+            Ok(_) => tracing::debug!(%node, ?target, "boot target read"),
+            Err(error) => tracing::info!(%node, ?target, %error, "boot failed"),
+        };
+        if let Some(result) = self.shared.without_reading(&request) {
+            told(&result);
+            return Box::pin(std::future::ready(result));
+        }
         let shared = Arc::clone(&self.shared);
         let resolved = self.background.run(async move {
-            let target = request.target;
             let result = shared.resolve(&request).await;
-            match &result {
-                Ok(_) => tracing::debug!(%node, ?target, "boot target read"),
-                Err(error) => tracing::info!(%node, ?target, %error, "boot failed"),
-            }
+            told(&result);
             result
         });
         Box::pin(async move {
@@ -98,26 +103,40 @@ impl BootMedia for MediaReader {
 }
 
 impl Shared {
-    async fn resolve(&self, request: &BootRequest) -> Result<BootImage, BootFailure> {
+    /// The answer, if nothing has to be read for it. It is there at once, so that simulated time does not depend on how
+    /// busy the machine is.
+    fn without_reading(&self, request: &BootRequest) -> Option<Result<BootImage, BootFailure>> {
         if !self.fetch {
-            return self.fallback.resolve(request);
+            return Some(self.fallback.resolve(request));
         }
+        let nothing = |why: &str| Some(Err(BootFailure(why.into())));
         match (request.target, &request.media, &request.http_boot_uri) {
-            (BootTarget::Pxe, ..) => match &request.http_root {
-                Some(root) => self.network_boot(request, root).await,
-                None if request.enabled == OverrideEnabled::Disabled => {
-                    Err(BootFailure("no DHCP server answers".into()))
-                }
-                // Somebody who sets no HTTP root but names Ironic wants the agent all the same.
-                None => self.fallback.resolve(request),
-            },
-            (BootTarget::UefiHttp, _, Some(uri)) => self.image_boot(request, uri, None).await,
-            (BootTarget::UefiHttp, _, None) => Err(BootFailure("no HttpBootUri is set".into())),
-            (_, Some(media), _) => {
+            (BootTarget::Pxe, ..) if request.http_root.is_some() => None,
+            (BootTarget::Pxe, ..) if request.enabled == OverrideEnabled::Disabled => {
+                nothing("no DHCP server answers")
+            }
+            // Somebody who sets no HTTP root but names Ironic wants the agent all the same.
+            (BootTarget::Pxe, ..) => Some(self.fallback.resolve(request)),
+            (BootTarget::UefiHttp, _, None) => nothing("no HttpBootUri is set"),
+            (BootTarget::UefiHttp, _, Some(_)) | (_, Some(_), _) => None,
+            (_, None, _) => nothing("there is no medium"),
+        }
+    }
+
+    async fn resolve(&self, request: &BootRequest) -> Result<BootImage, BootFailure> {
+        match (
+            request.target,
+            &request.media,
+            &request.http_boot_uri,
+            &request.http_root,
+        ) {
+            (BootTarget::Pxe, .., Some(root)) => self.network_boot(request, root).await,
+            (BootTarget::UefiHttp, _, Some(uri), _) => self.image_boot(request, uri, None).await,
+            (_, Some(media), ..) => {
                 self.image_boot(request, &image_url(media), credentials(media))
                     .await
             }
-            (_, None, _) => Err(BootFailure("there is no medium".into())),
+            _ => Err(BootFailure("there is nothing to read".into())),
         }
     }
 
