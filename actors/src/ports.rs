@@ -90,11 +90,11 @@ pub trait Recorder: Send + Sync + 'static {
     /// Something went wrong, or almost, in the shell.
     fn shell(&self, event: ShellEvent);
 
+    /// The condition Ready of a cluster's node has become true, or is true no more. Both by name.
+    fn node_ready(&self, cluster: &str, node: &str, ready: bool);
+
     /// A step of an actor, or a look at it, panicked; it kept its last good state.
-    fn panicked(&self, whom: Whom<'_>) {
-        let _ = whom;
-        self.shell(ShellEvent::StepPanicked);
-    }
+    fn panicked(&self, whom: Whom<'_>);
 }
 
 /// Whom a fault struck, or whose actor panicked.

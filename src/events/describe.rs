@@ -48,9 +48,12 @@ fn row(text: &mut String, [kind, member, value, meaning]: [&str; 4]) {
 
 /// The members of a table, but for `kind`.
 fn members(text: &mut String, schema: &Value) {
+    let required = list(schema, "required");
     for (name, member) in table(schema, "properties") {
         if name != "kind" {
-            row(text, ["", &format!("`{name}`"), &value(member), meaning(member)]);
+            let always = required.iter().any(|required| required == name.as_str());
+            let value = value(member) + if always { "" } else { ", optional" };
+            row(text, ["", &format!("`{name}`"), &value, meaning(member)]);
         }
     }
 }

@@ -156,7 +156,7 @@ pub enum Happening {
         node: Box<str>,
         /// How.
         change: ClusterNodeChange,
-        /// The simulated server; left out if there is none behind the node.
+        /// The simulated server; left out if there is none behind the node, and of changes of its readiness.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         machine: Option<Box<str>>,
     },

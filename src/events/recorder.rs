@@ -163,6 +163,21 @@ impl Recorder for EventRecorder {
         self.next.shell(event);
     }
 
+    fn node_ready(&self, cluster: &str, node: &str, ready: bool) {
+        self.next.node_ready(cluster, node, ready);
+        let change = if ready {
+            ClusterNodeChange::Ready
+        } else {
+            ClusterNodeChange::NotReady
+        };
+        self.log.publish(Happening::ClusterNode {
+            cluster: cluster.into(),
+            node: node.into(),
+            change,
+            machine: None,
+        });
+    }
+
     fn panicked(&self, whom: Whom<'_>) {
         self.next.panicked(whom);
         let (node, cluster) = self.whom(whom);

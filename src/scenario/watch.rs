@@ -380,9 +380,18 @@ impl Recorder for Watch {
 
     fn shell(&self, event: ShellEvent) {
         self.recorder.shell(event);
-        if matches!(event, ShellEvent::StepPanicked | ShellEvent::ActorRestarted) {
+        if event == ShellEvent::ActorRestarted {
             self.with(|state| state.counts.panics += 1);
         }
+    }
+
+    fn node_ready(&self, cluster: &str, node: &str, ready: bool) {
+        self.recorder.node_ready(cluster, node, ready);
+    }
+
+    fn panicked(&self, whom: Whom<'_>) {
+        self.recorder.panicked(whom);
+        self.with(|state| state.counts.panics += 1);
     }
 }
 

@@ -24,7 +24,6 @@ use prometheus_client::registry::Registry;
 
 use super::events::EventCounts;
 use super::primitives::{Count, Distribution, LATENESS_LIMITS, Level, REQUEST_LIMITS};
-use super::process::Usage;
 use crate::observer::{CallObserver, Exposition, Protocol, RequestObserver, RouteObserver};
 
 /// Routes that are told apart; all others are `other`.
@@ -199,6 +198,12 @@ impl Recorder for Metrics {
     fn shell(&self, event: ShellEvent) {
         self.state.shell[shell_index(event)].one();
     }
+
+    fn node_ready(&self, _: &str, _: &str, _: bool) {}
+
+    fn panicked(&self, _: Whom<'_>) {
+        self.shell(ShellEvent::StepPanicked);
+    }
 }
 
 impl CallObserver for Metrics {
@@ -254,7 +259,7 @@ impl Collector for Page {
         state.encode_boots(&mut encoder)?;
         state.encode_requests(&mut encoder)?;
         state.events.encode(&mut encoder)?;
-        encode_process(&mut encoder)
+        super::process::encode(&mut encoder)
     }
 }
 
@@ -412,36 +417,15 @@ impl RouteKey {
     }
 }
 
-fn encode_process(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let usage = Usage::read();
-    encoder
-        .encode_descriptor(
-            "process_resident_memory_bytes",
-            "Resident memory",
-            None,
-            MetricType::Gauge,
-        )?
-        .encode_gauge(&signed(usage.resident_bytes))?;
-    encoder
-        .encode_descriptor(
-            "process_cpu_seconds",
-            "Processor time used",
-            None,
-            MetricType::Counter,
-        )?
-        .encode_counter::<NoLabelSet, _, f64>(&usage.cpu_seconds, None)?;
-    encoder
-        .encode_descriptor("process_open_files", "Open files", None, MetricType::Gauge)?
-        .encode_gauge(&signed(usage.open_files))?;
-    let mut build = encoder.encode_descriptor("build_info", "This program", None, MetricType::Gauge)?;
-    gauge(&mut build, &[("version", env!("CARGO_PKG_VERSION"))], 1)
-}
-
-fn signed(value: u64) -> i64 {
+pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn gauge<L: EncodeLabelSet>(encoder: &mut MetricEncoder<'_>, labels: &L, value: i64) -> fmt::Result {
+pub(super) fn gauge<L: EncodeLabelSet>(
+    encoder: &mut MetricEncoder<'_>,
+    labels: &L,
+    value: i64,
+) -> fmt::Result {
     encoder.encode_family(labels)?.encode_gauge(&value)
 }
 

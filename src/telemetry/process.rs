@@ -1,5 +1,12 @@
 //! What the kernel knows of this process, read when somebody asks.
 
+use std::fmt;
+
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+
+use super::metrics::{gauge, signed};
+
 /// Clock ticks of `/proc/self/stat` in a second: `USER_HZ`, 100 on every architecture that Linux still builds for.
 const TICKS: f64 = 100.0;
 
@@ -41,6 +48,32 @@ fn cpu(stat: &str) -> Option<f64> {
     let user: f64 = fields.next()?.parse().ok()?;
     let system: f64 = fields.next()?.parse().ok()?;
     Some((user + system) / TICKS)
+}
+
+/// Writes what the process uses, and which program it is.
+pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let usage = Usage::read();
+    encoder
+        .encode_descriptor(
+            "process_resident_memory_bytes",
+            "Resident memory",
+            None,
+            MetricType::Gauge,
+        )?
+        .encode_gauge(&signed(usage.resident_bytes))?;
+    encoder
+        .encode_descriptor(
+            "process_cpu_seconds",
+            "Processor time used",
+            None,
+            MetricType::Counter,
+        )?
+        .encode_counter::<NoLabelSet, _, f64>(&usage.cpu_seconds, None)?;
+    encoder
+        .encode_descriptor("process_open_files", "Open files", None, MetricType::Gauge)?
+        .encode_gauge(&signed(usage.open_files))?;
+    let mut build = encoder.encode_descriptor("build_info", "This program", None, MetricType::Gauge)?;
+    gauge(&mut build, &[("version", env!("CARGO_PKG_VERSION"))], 1)
 }
 
 #[cfg(test)]

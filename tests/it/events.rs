@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
-use metalsim::events::event::{Call, CallResult, Cause, RunEnd};
+use metalsim::events::event::{Call, CallResult, Cause, ClusterNodeChange, RunEnd};
 use metalsim::events::{Event, EventFile, EventLog, Happening, Limits, describe};
 use metalsim::observer::Unobserved;
 use metalsim_actors::node::bmc::{BmcCommand, ResetType};
@@ -354,6 +353,61 @@ async fn a_reader_that_is_too_slow_is_told_what_it_lost() {
         page.contains(&format!("metalsim_events_missed_total {}\n", lost + missed))
     })
     .await;
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn clusters_are_told_with_their_nodes() {
+    let mut world = World::start(Plan::default()).await;
+    let base = world.serve_control(None, &Arc::default());
+    let reader = Reader::open(&format!("{base}/api/v1/events?after=0&cluster=c1")).await;
+    let post = |method: reqwest::Method, path: &str, body: serde_json::Value| {
+        let request = client().request(method, format!("{base}{path}")).json(&body);
+        async move {
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+        }
+    };
+    let name = serde_json::json!({"cluster": "c1", "namespace": "default"});
+    post(reqwest::Method::POST, "/register", name.clone()).await;
+    let node = serde_json::json!({
+        "cluster": "c1", "namespace": "default", "nodeName": "first", "providerID": "metal3://1", "uuid": "1",
+        "labels": {"node-role.kubernetes.io/control-plane": "", "cluster.x-k8s.io/control-plane": ""},
+    });
+    post(reqwest::Method::PUT, "/updateNode", node).await;
+    until("the node to be ready", || async {
+        let batch = world.events.read(0, 1000);
+        batch.events.iter().any(|event| {
+            matches!(&event.happening, Happening::ClusterNode { change, .. } if *change == ClusterNodeChange::Ready)
+        })
+    })
+    .await;
+    let delete = client().delete(format!("{base}/api/v1/clusters/c1")).send();
+    assert_eq!(delete.await.unwrap().status(), 204);
+    end(&world.events);
+    let told: Vec<String> = reader
+        .rest()
+        .await
+        .iter()
+        .map(|event| match &event.happening {
+            Happening::ClusterOpened { endpoint, .. } => {
+                assert!(endpoint.starts_with("127.0.0.1:"), "{endpoint}");
+                "opened".to_owned()
+            }
+            Happening::ClusterClosed { .. } => "closed".to_owned(),
+            Happening::ClusterNode {
+                node,
+                change,
+                machine: None,
+                ..
+            } => format!("{node} {change:?}"),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        told,
+        ["opened", "first Joined", "first Started", "first Ready", "closed"]
+    );
     world.stop().await;
 }
 

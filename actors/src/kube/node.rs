@@ -508,5 +508,12 @@ pub(crate) fn freeze(store: &mut Store, kubelets: &Kubelets, node: &str, now: Da
     }
 }
 
+/// Whether the condition Ready of a node is true.
+#[must_use]
+pub fn is_ready(node: &Object) -> bool {
+    node.at(&["status", "conditions"])
+        .is_some_and(|list| conditions::is_true(list.as_array().map_or(&[], Vec::as_slice), "Ready"))
+}
+
 #[cfg(test)]
 mod tests;

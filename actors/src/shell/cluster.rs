@@ -17,7 +17,10 @@ use tokio::sync::{oneshot, watch};
 use super::board::FaultBoard;
 use crate::fault::{ClusterFacts, Occasions, Site, SiteKind, Struck};
 use crate::kube::cluster::Cluster;
+use crate::kube::controllers::kinds::KINDS;
+use crate::kube::node::is_ready;
 use crate::kube::resource::ResourceId;
+use crate::kube::store::Changed;
 use crate::node::effect::FaultHit;
 use crate::ports::{Recorder, ShellEvent, Whom};
 use crate::time::{Clock, SimInstant};
@@ -303,6 +306,25 @@ impl ClusterRef {
         wakers.by_resource.retain(|_, waker| waker.send(()).is_ok());
     }
 
+    /// Tells which nodes have become ready, or are no more, behind a version.
+    fn tell_readiness(&self, cluster: &Cluster, told: u64) {
+        let nodes = KINDS.nodes.home;
+        for change in cluster.store.changes_after(told) {
+            if change.resource != nodes {
+                continue;
+            }
+            let (was, is) = match &change.changed {
+                Changed::Added => (false, is_ready(&change.object)),
+                Changed::Modified(before) => (is_ready(before), is_ready(&change.object)),
+                Changed::Deleted(before) => (is_ready(before), false),
+            };
+            if was != is {
+                let node = change.object.name();
+                self.services.recorder.node_ready(&self.name, node, is);
+            }
+        }
+    }
+
     /// Wakes those who watch what has changed, or all.
     fn wake(&self, all: bool) {
         let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -311,6 +333,7 @@ impl ClusterRef {
         if wakers.told == version && !all {
             return;
         }
+        self.tell_readiness(&cluster, wakers.told);
         // Those who wait for other resources must move on too, or they fall out of the window though they missed nothing.
         let half = oldest + version.saturating_sub(oldest) / 2;
         if all || wakers.all_woken < half || wakers.told < oldest {

@@ -231,4 +231,10 @@ impl Recorder for Notes {
             .unwrap_or_else(PoisonError::into_inner)
             .push(event);
     }
+
+    fn node_ready(&self, _: &str, _: &str, _: bool) {}
+
+    fn panicked(&self, _: Whom<'_>) {
+        self.shell(ShellEvent::StepPanicked);
+    }
 }
