@@ -24,5 +24,6 @@ mod redfish;
 mod rehearsal;
 mod scenario;
 mod settings;
+mod soak;
 mod user_data;
 mod world;
