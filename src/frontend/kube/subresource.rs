@@ -122,6 +122,7 @@ async fn binding(call: &Call<'_>, place: Place, payload: web::Payload) -> Answer
     let Document {
         value: body,
         warnings,
+        ..
     } = call.document(payload, &place, &parameters).await?;
     bound(call.server, place, body, parameters)
         .await
@@ -134,6 +135,7 @@ pub(super) async fn old_binding(call: &Call<'_>, mut place: Place, payload: web:
     let Document {
         value: body,
         warnings,
+        ..
     } = call.document(payload, &place, &parameters).await?;
     body.pointer("/metadata/name")
         .and_then(Value::as_str)
