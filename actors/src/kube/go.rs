@@ -287,6 +287,19 @@ pub fn summary(body: &[u8]) -> String {
     text
 }
 
+/// The word for a value in errors of Go's reader (go: `encoding/json/decode.go`).
+#[must_use]
+pub const fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
 /// A value as `%v` prints what it is read into.
 #[must_use]
 pub fn value(value: &Value) -> String {
@@ -407,7 +420,7 @@ mod tests {
         assert_eq!(summary(b"{\"a\""), "{\"a\"");
         assert_eq!(
             summary(b"{\"a\":\"01234567890123456789012345\"}"),
-            "{\"a\":\"0123456789012345678901234 ..."
+            "{\"a\":\"012345678901234567890123 ..."
         );
         assert_eq!(summary(b"ab"), "6162");
     }

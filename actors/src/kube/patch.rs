@@ -8,6 +8,7 @@ use json_patch::PatchOperation;
 use json_patch::jsonptr::Pointer;
 use serde_json::{Map, Value};
 
+use super::go;
 use super::status::{Reason, Status};
 
 pub use strategic::strategic;
@@ -135,9 +136,10 @@ fn depth(value: &Value) -> usize {
 /// 400 when the patch is not an object.
 pub fn merge(mut document: Value, patch: &Value) -> Result<Value, Status> {
     if !patch.is_object() {
-        return Err(Status::bad_request(
-            "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}",
-        ));
+        return Err(Status::bad_request(format!(
+            "error decoding patch: json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+            go::kind(patch)
+        )));
     }
     merge_in(&mut document, patch);
     Ok(document)

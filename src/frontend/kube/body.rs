@@ -295,29 +295,20 @@ fn json(bytes: &[u8], kind: &str) -> Result<Value, Status> {
         )
     };
     let value = parse(bytes).map_err(|why| refuse(&why))?;
-    let found = match &value {
-        Value::Object(_) | Value::Null => None,
-        Value::Array(_) => Some("array"),
-        Value::String(_) => Some("string"),
-        Value::Number(_) => Some("number"),
-        Value::Bool(_) => Some("bool"),
-    };
-    if let Some(found) = found {
+    if !value.is_object() && !value.is_null() {
         return Err(refuse(&format!(
-            "json: cannot unmarshal {found} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+            "json: cannot unmarshal {} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
+            go::kind(&value)
         )));
     }
     for field in ["apiVersion", "kind"] {
-        let found = match value.get(field) {
-            None | Some(Value::Null | Value::String(_)) => continue,
-            Some(Value::Array(_)) => "array",
-            Some(Value::Object(_)) => "object",
-            Some(Value::Number(_)) => "number",
-            Some(Value::Bool(_)) => "bool",
-        };
-        return Err(refuse(&format!(
-            "json: cannot unmarshal {found} into Go struct field .{field} of type string"
-        )));
+        let found = value.get(field).unwrap_or(&Value::Null);
+        if !found.is_null() && !found.is_string() {
+            return Err(refuse(&format!(
+                "json: cannot unmarshal {} into Go struct field .{field} of type string",
+                go::kind(found)
+            )));
+        }
     }
     Ok(value)
 }

@@ -78,9 +78,9 @@ async fn what_creates_by_another_verb_needs_the_verb_create() {
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"!": "1"}});
     apply(&user, &applied, &invalid).await.must(422);
     // What is there needs no more than before.
-    admin.post(LEASES, &lease).await.must(201);
+    let made = admin.post(LEASES, &lease).await.must(201);
     admin.post(MAPS, &map).await.must(201);
-    user.put(&one, &lease).await.must(200);
+    user.put(&one, &made).await.must(200);
     apply(&user, &applied, &map).await.must(200);
     // Where an update creates nothing, nothing is there.
     user.put(&format!("{MAPS}/other"), &json!({"metadata": {"name": "other"}}))
@@ -279,7 +279,7 @@ async fn bodies_that_cannot_be_read_are_told_in_the_servers_words() {
         (
             "application/json",
             b"{\"kind\": ConfigMap, \"metadata\": {}}",
-            format!("{unrecognised}{json_error}invalid character 'C' looking for beginning of value ({{\"kind\": ConfigMap, \"metadat ...)"),
+            format!("{unrecognised}{json_error}invalid character 'C' looking for beginning of value ({{\"kind\": ConfigMap, \"metadata\" ...)"),
         ),
         (
             "application/json",

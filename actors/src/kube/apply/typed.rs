@@ -43,6 +43,7 @@ impl Walk {
 
     fn message(&mut self, id: MessageId, value: &Value, shape: &Shape) {
         let schema = self.schema;
+        let typed = schema.message(id).is_some_and(|message| message.typed);
         let map = match value {
             Value::Object(map) => map,
             Value::Null => return,
@@ -51,6 +52,7 @@ impl Walk {
         for (name, value) in map {
             self.below(&format!(".{name}"), |walk| match schema.field(id, name) {
                 Some((_, field)) => walk.typed(&field.of, value, &shape.field(name)),
+                None if typed && matches!(name.as_str(), "apiVersion" | "kind") => {}
                 None => walk.fault("field not declared in schema"),
             });
         }

@@ -19,8 +19,8 @@ pub(super) fn draft_with_unknown(target: Target<'_>, body: Value) -> Result<(Dra
 }
 
 fn read(target: Target<'_>, mut body: Value, ask: bool) -> Result<(Draft, Vec<String>), Status> {
-    if let Some(found) = no_object(&body) {
-        return Err(unrecognised(target, found, &body));
+    if !body.is_object() && !body.is_null() {
+        return Err(unrecognised(target, &body));
     }
     convert::check_type(target.resource, target.version, &body)?;
     let unknown = if !target.resource.custom {
@@ -85,37 +85,28 @@ fn unreadable(target: Target<'_>, error: &str) -> Status {
     ))
 }
 
-/// Go's name of JSON that cannot be read into a struct. `null` can.
-const fn no_object(body: &Value) -> Option<&'static str> {
-    match body {
-        Value::Object(_) | Value::Null => None,
-        Value::Array(_) => Some("array"),
-        Value::String(_) => Some("string"),
-        Value::Number(_) => Some("number"),
-        Value::Bool(_) => Some("bool"),
-    }
-}
-
 /// 400 for a body in which kind and version cannot be looked for (apiserver: `pkg/endpoints/handlers/rest.go`, `transformDecodeError`,
 /// `summarizeData`; apimachinery: `pkg/runtime/serializer/json/meta.go`).
-fn unrecognised(target: Target<'_>, found: &str, body: &Value) -> Status {
+fn unrecognised(target: Target<'_>, body: &Value) -> Status {
     let summary = go::summary(body.to_string().as_bytes());
     Status::bad_request(format!(
-        "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: json: cannot unmarshal {found} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }} ({summary})",
-        target.resource.kind
+        "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }} ({summary})",
+        target.resource.kind,
+        go::kind(body)
     ))
 }
 
 /// What is wrong with a patched object is wrong with the patch (apiserver: `pkg/endpoints/handlers/patch.go`).
 pub(super) fn in_patch(status: Status, shown: &str) -> Status {
-    if !status.is(Reason::BadRequest) || !status.message.contains("json: ") {
+    /// How the errors of decoders begin.
+    const DECODING: [&str; 3] = ["json: ", "converting (", "no kind "];
+    if !status.is(Reason::BadRequest) {
         return status;
     }
-    let why = status
-        .message
-        .find("json: ")
-        .and_then(|start| status.message.get(start..))
-        .unwrap_or_default();
+    let start = DECODING.iter().find_map(|words| status.message.find(words));
+    let Some(why) = start.and_then(|start| status.message.get(start..)) else {
+        return status;
+    };
     wrong_patch(shown, why)
 }
 

@@ -50,12 +50,6 @@ fn objects_are_counted() {
 fn pods_are_charged_until_they_end() {
     let mut world = World::new();
     let hard = json!({"pods": "10", "count/pods": "10", "cpu": "10", "requests.memory": "1Gi", "limits.cpu": "10", "requests.example.com/gpu": "4"});
-    quota(&mut world, "q", json!({ "hard": hard }));
-    quota(
-        &mut world,
-        "best",
-        json!({"hard": {"pods": "3"}, "scopes": ["BestEffort"]}),
-    );
     let container = |cpu: &str| {
         json!({"name": "a", "image": "a", "resources": {"requests": {"cpu": cpu, "memory": "64Mi", "example.com/gpu": "1"},
             "limits": {"cpu": "1", "memory": "64Mi", "example.com/gpu": "1"}}})
@@ -65,6 +59,13 @@ fn pods_are_charged_until_they_end() {
     world.create("pods", pod);
     let light = json!({"metadata": {"name": "light"}, "spec": {"containers": [{"name": "a", "image": "a"}]}});
     world.create("pods", light);
+    // Afterwards: the quota would have every container name its memory.
+    quota(&mut world, "q", json!({ "hard": hard }));
+    quota(
+        &mut world,
+        "best",
+        json!({"hard": {"pods": "3"}, "scopes": ["BestEffort"]}),
+    );
     assert_eq!(
         used(&world, "q"),
         json!({"pods": "2", "count/pods": "2", "cpu": "500m", "requests.memory": "64Mi", "limits.cpu": "1", "requests.example.com/gpu": "1"})
