@@ -163,6 +163,7 @@ impl World {
                     }),
                     kind: Arc::clone(&plan.kind),
                     power_on: false,
+                    installed: None,
                 }
             })
             .collect();

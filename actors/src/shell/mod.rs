@@ -13,4 +13,4 @@ pub use self::board::FaultBoard;
 pub use self::cluster::{ClusterError, ClusterRef, ClusterServices};
 pub use self::handle::{AskError, NodeRef, Permits};
 pub use self::node::Services;
-pub use self::supervisor::{Fleet, NodeStart, ShardPlan};
+pub use self::supervisor::{Fleet, Installed, NodeStart, ShardPlan};
