@@ -8,6 +8,7 @@ mod clusters;
 mod decode;
 mod fleet;
 mod layers;
+mod members;
 mod node_list;
 mod problem;
 mod profiles;

@@ -7,25 +7,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metalsim_actors::fault::words::Role;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::decode::Decoder;
-use super::fleet::{self, Labels, MOST_NODES, Member, Members, NodeSpec, Part};
+use super::fleet::{self, Labels, MOST_NODES, Members, NodeSpec, Part};
 use super::layers::KeyPath;
+use super::members;
 use super::node_list;
 use super::profiles::{self, DEFAULT_PROFILE, file_reason};
 use super::raw::{
-    Raw, RawAddressing, RawAgent, RawBoot, RawControl, RawEvents, RawFleet, RawIronic, RawMember, RawRedfish,
-    RawStore,
+    Raw, RawAddressing, RawAgent, RawBoot, RawControl, RawEvents, RawFleet, RawIronic, RawRedfish, RawStore,
 };
 use super::values::{AgentTlsValue, ListenList, TlsValue};
 use super::{
     Addressing, Agent, AgentTls, Auth, Boot, Control, Events, HttpUrl, Images, Ironic, Log, Redfish, Runtime,
     Secret, Settings, State, Store, TlsFiles, processors,
 };
-use crate::values::names::ClusterName;
 
 /// Redfish allows sessions to time out after half a minute to a day (SessionService schema, `SessionTimeout`).
 const SESSION_TIMEOUT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(86_400));
@@ -125,10 +123,10 @@ pub(super) fn validate(raw: Raw, decoder: &mut Decoder) -> Settings {
             cluster: entry
                 .cluster
                 .as_ref()
-                .and_then(|member| part(member, &path, decoder)),
+                .and_then(|member| members::part(member, &path, decoder)),
         });
     }
-    without_control_plane(&parts, decoder);
+    members::without_control_plane(&parts, decoder);
     Settings {
         seed: raw.seed,
         speed: raw.speed,
@@ -179,42 +177,6 @@ fn expand(parts: Vec<Part>, decoder: &mut Decoder) -> Vec<NodeSpec> {
         decoder.complain(&fleet.index(index), &reason);
     }
     nodes
-}
-
-/// A part in a cluster, if the cluster can have that name.
-fn part(member: &RawMember, path: &KeyPath, decoder: &mut Decoder) -> Option<Arc<Member>> {
-    match ClusterName::new("default", &member.name) {
-        Ok(name) => Some(Arc::new(Member {
-            name,
-            role: member.role,
-        })),
-        Err(error) => {
-            decoder.blame(&path.key("cluster").key("name"), &error.to_string());
-            None
-        }
-    }
-}
-
-/// Nobody forms a cluster without a control plane.
-fn without_control_plane(parts: &[Part], decoder: &mut Decoder) {
-    let members = || {
-        parts
-            .iter()
-            .filter_map(|part| Some((part.index, part.cluster.as_deref()?)))
-    };
-    for (index, member) in members() {
-        let formed =
-            members().any(|(_, other)| other.name == member.name && other.role == Role::ControlPlane);
-        if !formed {
-            decoder.blame(
-                &KeyPath::of(&["fleet"]).index(index).key("cluster"),
-                &format!(
-                    "no entry of the fleet is a control plane of {}",
-                    member.name.name()
-                ),
-            );
-        }
-    }
 }
 
 /// The nodes of one entry of the fleet.
