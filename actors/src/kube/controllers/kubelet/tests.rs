@@ -8,9 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::kube::controllers::testing::{World, kind};
-use crate::kube::etcd::Etcd;
 use crate::kube::store::Part;
-use crate::seed::Seed;
 use crate::timing::Latency;
 
 fn phase(world: &World, pod: &str) -> Value {

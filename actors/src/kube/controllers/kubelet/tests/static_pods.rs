@@ -1,6 +1,11 @@
-//! Static pods.
+//! Pods that no API server can take away.
 
-use super::*;
+use serde_json::json;
+
+use super::phase;
+use crate::kube::controllers::testing::World;
+use crate::kube::etcd::Etcd;
+use crate::seed::Seed;
 
 #[test]
 fn a_static_pod_comes_back() {
