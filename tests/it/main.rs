@@ -16,6 +16,7 @@ mod fkas;
 mod forge;
 mod images;
 mod kube;
+mod live;
 #[cfg(feature = "management")]
 mod management;
 mod outbound;
