@@ -12,40 +12,33 @@
 
 #![expect(clippy::disallowed_methods, reason = "it measures real time")]
 
+mod common;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::Context as _;
 use futures_util::future::try_join_all;
-use metalsim::clock::{self, WallClock};
+use metalsim::clock;
 use metalsim::cluster::founding::Founding;
 use metalsim::cluster::pki::{Authority, ServerNames};
 use metalsim::cluster::simulated::{Host, SimulatedCluster, add_node, found_etcd};
-use metalsim::frontend::body::BodyLimits;
-use metalsim::frontend::kube::listener::Workers;
-use metalsim::frontend::server::{self, ServerOptions};
+use metalsim::frontend::server;
 use metalsim::frontend::tls;
-use metalsim::observer::{Protocol, Unobserved};
-use metalsim::telemetry::metrics::Metrics;
+use metalsim::observer::Protocol;
 use metalsim_actors::ids::NodeId;
 use metalsim_actors::kube::cluster::Cluster;
-use metalsim_actors::kube::controller::Behaviour;
 use metalsim_actors::kube::node::{NodeSpec, Role};
-use metalsim_actors::kube::object::Object;
 use metalsim_actors::kube::status::Status;
 use metalsim_actors::kube::store::{Target, WriteOptions};
 use metalsim_actors::node::os::intent::Endpoint;
-use metalsim_actors::seed::Seed;
-use metalsim_actors::shell::ClusterServices;
 use serde_json::{Value, json};
 
-/// Version of the clusters.
-const VERSION: &str = "v1.34.2";
-/// Simulated seconds in a real one: nodes get ready, and add-ons settle, soon.
-const SPEED: f64 = 100.0;
+use common::{VERSION, host, resident, settled, tell};
+
 /// Config maps in the first cluster: they are listed.
 const LISTED: usize = 500;
 
@@ -68,21 +61,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn serve(clusters: usize, threads: usize, file: &Path) -> anyhow::Result<()> {
-    let metrics = Arc::new(Metrics::new());
-    let bodies = BodyLimits::new(3 << 20, Duration::from_secs(30), 256 << 20);
-    let options = ServerOptions::new(Protocol::Kube);
-    let host = Host {
-        services: ClusterServices {
-            clock: Arc::new(WallClock::start(SPEED)),
-            recorder: Arc::clone(&metrics) as _,
-            faults: Arc::default(),
-        },
-        workers: Workers::start(threads, options, metrics, bodies),
-        seed: Seed::root(1),
-        behaviour: Behaviour::default(),
-        interner: Arc::default(),
-        observer: Arc::new(Unobserved),
-    };
+    let host = host(threads);
     let mut all = Vec::with_capacity(clusters);
     let mut first = 0;
     for index in 0..clusters {
@@ -116,8 +95,7 @@ async fn serve(clusters: usize, threads: usize, file: &Path) -> anyhow::Result<(
         "first": first,
         "full": full,
     });
-    std::fs::write(file.with_extension("new"), told.to_string())?;
-    std::fs::rename(file.with_extension("new"), file)?;
+    tell(file, &told)?;
     std::future::pending().await
 }
 
@@ -153,34 +131,6 @@ async fn cluster(host: &Host, index: usize, threads: usize) -> anyhow::Result<Ar
         .collect::<Result<Vec<_>, _>>()?;
     cluster.open(host, &sockets)?;
     Ok(cluster)
-}
-
-/// Waits until all pods run, and nothing more changes.
-async fn settled(clusters: &[Arc<SimulatedCluster>]) -> anyhow::Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let mut before = Vec::new();
-    loop {
-        let versions: Vec<Option<u64>> = clusters
-            .iter()
-            .map(|cluster| cluster.cluster().read(version_if_running))
-            .collect();
-        if versions == before && versions.iter().all(Option::is_some) {
-            return Ok(());
-        }
-        anyhow::ensure!(
-            Instant::now() < deadline,
-            "the clusters do not settle: {before:?}, {versions:?}"
-        );
-        before = versions;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-}
-
-/// The version of a cluster, if its pods run.
-fn version_if_running(cluster: &Cluster) -> Option<u64> {
-    let running = |pod: &Arc<Object>| pod.at(&["status", "phase"]) == Some("Running".into());
-    let mut pods = cluster.store.all_of("", "pods", None).peekable();
-    (pods.peek().is_some() && pods.all(running)).then(|| cluster.store.version())
 }
 
 /// A service account that may do everything, and objects to read.
@@ -229,17 +179,6 @@ fn refused(status: Status) -> anyhow::Error {
     anyhow::anyhow!("{}", status.message)
 }
 
-/// Resident bytes of this process.
-fn resident() -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let kilobytes = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| rest.split_whitespace().next())
-        .context("no VmRSS")?;
-    Ok(kilobytes.parse::<u64>()? * 1024)
-}
-
 async fn bare(threads: usize, file: &Path, body: &Path) -> anyhow::Result<()> {
     let body = web::Bytes::from(std::fs::read(body)?);
     let authority = Authority::generate("kubernetes", clock::wall())?;
@@ -258,8 +197,7 @@ async fn bare(threads: usize, file: &Path, body: &Path) -> anyhow::Result<()> {
     .bind_rustls_0_23((Ipv4Addr::LOCALHOST, 0), rustls::ServerConfig::clone(&config))?;
     let address: Option<SocketAddr> = server.addrs().first().copied();
     let told = json!({"address": address.context("no socket")?});
-    std::fs::write(file.with_extension("new"), told.to_string())?;
-    std::fs::rename(file.with_extension("new"), file)?;
+    tell(file, &told)?;
     Ok(server.run().await?)
 }
 

@@ -115,16 +115,20 @@ impl Endpoints {
     ) -> Result<(Endpoint, Opening), LeaseError> {
         let mut leases = self.lock();
         if let Addressing::Name { domain, port, .. } = &self.addressing {
-            let host = format!("{}.{domain}", cluster.name());
-            if !super::names::is_subdomain(&host) {
-                return Err(LeaseError::NoName(host.into()));
+            // Another namespace may have a cluster of the same name.
+            let short = format!("{}.{domain}", cluster.name());
+            let long = format!("{}.{}.{domain}", cluster.name(), cluster.namespace());
+            for host in [&short, &long] {
+                if !super::names::is_subdomain(host) {
+                    return Err(LeaseError::NoName(host.as_str().into()));
+                }
+                let endpoint = endpoint(host, *port);
+                let key: Box<str> = endpoint.to_string().into();
+                if !is_taken(&key) && leases.taken.insert(key) {
+                    return Ok((endpoint, Opening::Name(host.as_str().into())));
+                }
             }
-            let endpoint = endpoint(&host, *port);
-            let key: Box<str> = endpoint.to_string().into();
-            if is_taken(&key) || !leases.taken.insert(key) {
-                return Err(LeaseError::NameTaken(host.into()));
-            }
-            return Ok((endpoint, Opening::Name(host.into())));
+            return Err(LeaseError::NameTaken(long.into()));
         }
         let count = self.count();
         for step in 0..count {
@@ -325,9 +329,14 @@ mod tests {
         let (endpoint, opening) = lease("one", "c").unwrap();
         assert_eq!(endpoint.to_string(), "c.example.test:6443");
         assert!(matches!(opening, Opening::Name(name) if &*name == "c.example.test"));
-        assert!(matches!(lease("two", "c"), Err(LeaseError::NameTaken(_))));
+        // The same name in another namespace, whose own name may be taken too.
+        let (other, opening) = lease("two", "c").unwrap();
+        assert_eq!(other.to_string(), "c.two.example.test:6443");
+        assert!(matches!(opening, Opening::Name(name) if &*name == "c.two.example.test"));
+        lease("three", "c.four").unwrap();
+        assert!(matches!(lease("four", "c"), Err(LeaseError::NameTaken(_))));
         assert!(endpoints.give_back("c.example.test:6443"));
-        lease("two", "c").unwrap();
+        assert_eq!(lease("four", "c").unwrap().0.to_string(), "c.example.test:6443");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
 use metalsim_actors::kube::auth::{UserInfo, Verified};
@@ -26,7 +27,7 @@ const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 pub struct Identity {
     authority: Authority,
     tokens: TokenIssuer,
-    version: KubernetesVersion,
+    version: RwLock<Arc<KubernetesVersion>>,
     seed: Seed,
     issued: AtomicU64,
 }
@@ -45,7 +46,7 @@ impl Identity {
         Ok(Self {
             authority,
             tokens: TokenIssuer::new(token_key, ISSUER)?,
-            version,
+            version: RwLock::new(Arc::new(version)),
             seed: seed.child("token ids"),
             issued: AtomicU64::new(0),
         })
@@ -65,8 +66,13 @@ impl Identity {
 
     /// The version of Kubernetes.
     #[must_use]
-    pub const fn version(&self) -> &KubernetesVersion {
-        &self.version
+    pub fn version(&self) -> Arc<KubernetesVersion> {
+        Arc::clone(&self.version.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The API server was upgraded.
+    pub fn set_version(&self, version: KubernetesVersion) {
+        *self.version.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(version);
     }
 
     /// Who showed this chain of certificates.

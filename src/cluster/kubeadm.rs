@@ -18,6 +18,7 @@ use metalsim_actors::node::os::intent::{
     NodeRegistration, Pki, TokenLifetime,
 };
 use metalsim_actors::node::os::membership::{BootstrapFailure, Machine, Membership};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::founding::Founding;
@@ -135,14 +136,19 @@ impl Manager {
             write_tokens(state, &tokens, now)?;
             add_node(state, made.founding(), &written, port, now)
         });
-        let done = done.await.map_err(|error| fatal(error.to_string()))?;
-        if let Err(status) = done {
+        let done = match done.await {
+            Ok(done) => done.map_err(|status| status.message),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(why) = done {
             cluster.stop();
-            return Err(fatal(status.message));
+            return Err(fatal(why));
         }
         cluster.seat(id, &spec);
-        self.open(&cluster, &opening)
-            .map_err(|error| fatal(error.to_string()))?;
+        if let Err(error) = self.open(&cluster, &opening) {
+            cluster.stop();
+            return Err(fatal(error.to_string()));
+        }
         self.machines.insert(id, key.as_str().into());
         if let Some(replaced) = self.clusters.insert(key.as_str().into(), cluster) {
             replaced.closed().await;
@@ -178,10 +184,9 @@ impl Manager {
         if let Some(token) = &join.discovery.token {
             check_token(&cluster, token)?;
         }
-        let version = self
-            .image_version(machine)
-            .unwrap_or_else(|| cluster.founding().version.clone());
-        check_skew(&version, &cluster.founding().version)?;
+        let configured = configured_version(&cluster);
+        let version = self.image_version(machine).unwrap_or_else(|| configured.clone());
+        check_skew(&version, &configured)?;
         let role = if join.control_plane.is_some() {
             Role::ControlPlane
         } else {
@@ -293,6 +298,30 @@ fn check_token(cluster: &SimulatedCluster, token: &Secret) -> Result<(), Bootstr
     Err(again(format!(
         "couldn't validate the identity of the API Server: token id \"{id}\" is invalid for this cluster or it has expired. Use \"kubeadm token create\" on the control-plane node to create a new valid token"
     )))
+}
+
+/// What kubeadm reads of the `ClusterConfiguration` in the cluster.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Configured {
+    kubernetes_version: Option<String>,
+}
+
+/// The version that the cluster is to have by `kubeadm-config`: whoever upgrades a cluster writes it there first (kubernetes:
+/// `cmd/kubeadm/app/cmd/join.go`, `fetchInitConfiguration`). Without a word there, that with which it was founded.
+fn configured_version(cluster: &SimulatedCluster) -> KubernetesVersion {
+    let document = cluster.cluster().read(|state| {
+        let map = state
+            .store
+            .look_up("", "configmaps", Some("kube-system"), "kubeadm-config")?;
+        map.at(&["data", "ClusterConfiguration"])
+    });
+    let configured = document
+        .as_ref()
+        .and_then(|document| serde_saphyr::from_str::<Configured>(document.as_str()?).ok());
+    configured
+        .and_then(|configured| configured.kubernetes_version?.parse().ok())
+        .unwrap_or_else(|| cluster.founding().version.clone())
 }
 
 fn check_skew(node: &KubernetesVersion, cluster: &KubernetesVersion) -> Result<(), BootstrapFailure> {

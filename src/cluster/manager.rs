@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use dashmap::DashMap;
 use metalsim_actors::ids::NodeId;
@@ -18,6 +19,13 @@ use super::keys::KeySource;
 use super::names::ClusterName;
 use super::registered::Registration;
 use super::simulated::{Host, SimulatedCluster};
+
+/// How often an API server that comes back looks whether its port is free: for about five minutes.
+const REOPENINGS: u32 = 20;
+/// Wait after the first look, doubled after each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// Longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// What all machines that become nodes have in common.
 #[derive(Clone, Debug)]
@@ -186,22 +194,46 @@ impl Manager {
         self.find(&endpoint)
     }
 
-    /// Serves the API again, once a control plane is back.
+    /// Serves the API again, once a control plane is back. The port may be taken for a while, by the listener that is just being
+    /// closed or by a program of somebody else.
     async fn reopen(self: Arc<Self>, cluster: Arc<SimulatedCluster>) {
-        let endpoint = cluster.founding().endpoint.clone();
-        let opened = match self.opening(&endpoint).await {
-            Ok(opening) => self.open(&cluster, &opening).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
+        let Some(_alone) = cluster.reopening() else {
+            return;
         };
-        if let Err(error) = opened {
-            tracing::error!(
-                cluster = cluster.cluster().name(),
-                error,
-                "a cluster's API server cannot come back"
-            );
+        let (endpoint, name) = (&cluster.founding().endpoint, cluster.cluster().name());
+        let key = endpoint.to_string();
+        let is_current = || self.find(&key).is_some_and(|found| Arc::ptr_eq(&found, &cluster));
+        let mut wait = FIRST_WAIT;
+        for attempt in 1..=REOPENINGS {
+            if cluster.is_open() || !cluster.has_control_plane() || !is_current() {
+                break;
+            }
+            let opened = match self.opening(endpoint).await {
+                Ok(opening) => self.open(&cluster, &opening).map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            match opened {
+                Ok(()) => {
+                    tracing::info!(cluster = name, attempt, "a cluster's API server is back");
+                    break;
+                }
+                Err(error) if attempt == REOPENINGS => {
+                    tracing::error!(cluster = name, error, "a cluster's API server cannot come back");
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        cluster = name,
+                        error,
+                        attempt,
+                        "a cluster's API server cannot come back yet"
+                    );
+                    tokio::time::sleep(wait).await;
+                    wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+                }
+            }
         }
         // The machine may have gone while the name was looked up.
-        if !cluster.has_control_plane() {
+        if !cluster.has_control_plane() || !is_current() {
             cluster.close();
         }
     }

@@ -13,6 +13,7 @@ mod kubeadm;
 pub mod management;
 pub mod manager;
 pub mod pki;
+mod pod_ports;
 #[cfg(feature = "management")]
 pub mod reconciler;
 pub mod registered;

@@ -2,42 +2,39 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use chrono::{DateTime, Utc};
-use futures_util::future::LocalBoxFuture;
 use metalsim_actors::ids::NodeId;
 use metalsim_actors::kube::bootstrap;
 use metalsim_actors::kube::cluster::Cluster;
-use metalsim_actors::kube::controller::{Behaviour, Kubelet};
+use metalsim_actors::kube::controller::{Behaviour, Kubelet, Pace};
 use metalsim_actors::kube::etcd::Etcd;
 use metalsim_actors::kube::intern::Interner;
 use metalsim_actors::kube::kubeadm;
 use metalsim_actors::kube::node::{self, NodeSpec, Role};
-use metalsim_actors::kube::object::Object;
 use metalsim_actors::kube::status::Status;
 use metalsim_actors::kube::store::{Limits, Settings, Store};
+use metalsim_actors::kube::version::KubernetesVersion;
 use metalsim_actors::seed::Seed;
 use metalsim_actors::shell::{ClusterRef, ClusterServices};
-use tokio::io::DuplexStream;
 
-use super::api_server::{ApiServer, NoPorts, PodPorts};
+use super::api_server::ApiServer;
 use super::endpoints::bind;
-use super::etcd::Member;
 use super::founding::Founding;
 use super::identity::Identity;
-use super::pki::{Authority, Issued, Kubeconfig, PkiError, ServerNames};
+use super::pki::{Kubeconfig, PkiError, ServerNames};
+use super::pod_ports::Ports;
 use crate::clock;
 use crate::frontend::kube::listener::{Listener, Workers};
 use crate::frontend::kube::names::{NameEntry, Names};
 use crate::observer::{ClusterObserver, NodeStep};
 
 /// How long certificates are valid (kubeadm: `constants.CertificateValidityPeriod`, a year).
-const CERTIFICATE: chrono::Duration = chrono::Duration::days(365);
+pub(super) const CERTIFICATE: chrono::Duration = chrono::Duration::days(365);
 /// Port of etcd for its clients.
-const ETCD_PORT: u16 = 2379;
-/// Port of API servers in their pods.
-const API_PORT: u16 = 6443;
+pub(super) const ETCD_PORT: u16 = 2379;
 /// The user of an administrator's kubeconfig, a member of the masters.
 const ADMINISTRATOR: &str = "kubernetes-admin";
 
@@ -85,6 +82,7 @@ impl From<Status> for StartError {
 struct Instance {
     node: Box<str>,
     address: Ipv4Addr,
+    version: Option<KubernetesVersion>,
     control_plane: bool,
     running: bool,
 }
@@ -97,6 +95,16 @@ pub struct SimulatedCluster {
     instances: Mutex<BTreeMap<NodeId, Instance>>,
     doors: Mutex<Vec<Door>>,
     observer: Arc<dyn ClusterObserver>,
+    reopening: AtomicBool,
+}
+
+/// One who opens a cluster again, until it is dropped.
+pub(super) struct Reopening<'a>(&'a AtomicBool);
+
+impl Drop for Reopening<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 /// A way to the API server.
@@ -143,6 +151,10 @@ impl SimulatedCluster {
         store.compact(store.version());
         let behaviour = Behaviour {
             pod_network: founding.pod_network().unwrap_or(host.behaviour.pod_network),
+            pace: Pace {
+                epoch: host.services.clock.epoch(),
+                speed: host.services.clock.speed(),
+            },
             ..host.behaviour.clone()
         };
         let cluster = Cluster::new(store, Arc::new(behaviour), ca.into(), seed);
@@ -178,6 +190,7 @@ impl SimulatedCluster {
             instances: Mutex::default(),
             doors: Mutex::default(),
             observer: Arc::clone(&host.observer),
+            reopening: AtomicBool::new(false),
         }))
     }
 
@@ -281,6 +294,12 @@ impl SimulatedCluster {
             .collect()
     }
 
+    /// The right to open it again; `None` while somebody else has it.
+    pub(super) fn reopening(&self) -> Option<Reopening<'_>> {
+        let taken = self.reopening.swap(true, Ordering::AcqRel);
+        (!taken).then_some(Reopening(&self.reopening))
+    }
+
     /// Connections are refused from now on.
     pub fn close(&self) {
         drop(self.take_doors());
@@ -318,6 +337,7 @@ impl SimulatedCluster {
             Instance {
                 node: spec.name.as_str().into(),
                 address: spec.internal_ip,
+                version: spec.version.parse().ok(),
                 control_plane: spec.role == Role::ControlPlane,
                 running: false,
             },
@@ -356,13 +376,17 @@ impl SimulatedCluster {
         control_plane
     }
 
-    /// Writes where the API servers are, as they do themselves: the Endpoints `default/kubernetes`.
+    /// Writes where the API servers are, as they do themselves: the Endpoints `default/kubernetes`. Also what version they are of.
     fn tell_endpoints(&self) {
-        let addresses: BTreeSet<IpAddr> = lock(&self.instances)
+        let (addresses, versions): (BTreeSet<IpAddr>, BTreeSet<_>) = lock(&self.instances)
             .values()
             .filter(|instance| instance.control_plane && instance.running)
-            .map(|instance| instance.address.into())
-            .collect();
+            .map(|instance| (IpAddr::from(instance.address), instance.version.clone()))
+            .unzip();
+        // Of several, the oldest answers: what the cluster can do for sure. An upgrade is over with the last.
+        if let Some(version) = versions.into_iter().flatten().next() {
+            self.server.identity.set_version(version);
+        }
         // Without any there is nobody to write.
         if addresses.is_empty() {
             return;
@@ -489,95 +513,6 @@ pub fn etcd_urls(address: Ipv4Addr) -> (String, String) {
 pub fn found_etcd(cluster: &mut Cluster, seed: Seed, spec: &NodeSpec) {
     let (peer, client) = etcd_urls(spec.internal_ip);
     cluster.set_etcd(Some(Etcd::new(seed, &spec.name, &peer, &client)));
-}
-
-/// The ports of the control plane's pods: etcd and the API servers.
-struct Ports(Weak<SimulatedCluster>);
-
-impl PodPorts for Ports {
-    fn connect<'a>(
-        &'a self,
-        pod: &'a Object,
-        port: u16,
-        stream: DuplexStream,
-    ) -> LocalBoxFuture<'a, Result<(), String>> {
-        let Some(simulated) = self
-            .0
-            .upgrade()
-            .filter(|_| pod.namespace() == Some("kube-system"))
-        else {
-            return NoPorts.connect(pod, port, stream);
-        };
-        if port == ETCD_PORT
-            && let Some(node) = pod.name().strip_prefix("etcd-")
-        {
-            let member = simulated.cluster().read(|cluster| {
-                let (id, member) = cluster.etcd()?.by_name(node)?;
-                member.running.then_some(id)
-            });
-            if let Some(id) = member {
-                let member = Member::new(Arc::clone(simulated.cluster()), id);
-                let node = node.to_owned();
-                return Box::pin(async move { serve_etcd(&simulated, &node, member, stream).await });
-            }
-        }
-        if port == API_PORT
-            && pod.name().starts_with("kube-apiserver-")
-            && let Some(address) = simulated.address()
-        {
-            return Box::pin(forward(address, stream));
-        }
-        NoPorts.connect(pod, port, stream)
-    }
-}
-
-/// One connection to an etcd member: TLS with the member's certificate, clients with one of the same authority.
-async fn serve_etcd(
-    simulated: &SimulatedCluster,
-    node: &str,
-    member: Member,
-    stream: DuplexStream,
-) -> Result<(), String> {
-    let words = |error: &dyn std::fmt::Display| error.to_string();
-    let issued = etcd_certificate(&simulated.founding.etcd_authority, node).map_err(|error| words(&error))?;
-    let config = simulated
-        .founding
-        .etcd_authority
-        .mutual_server_config(&issued)
-        .map_err(|error| words(&error))?;
-    match tokio_rustls::TlsAcceptor::from(config).accept(stream).await {
-        Ok(stream) => {
-            if let Err(error) = super::etcd::serve(member, stream).await {
-                tracing::debug!(%error, "a connection to etcd ended with an error");
-            }
-        }
-        // The client sees the alert; the port itself is there.
-        Err(error) => tracing::debug!(%error, "a TLS handshake with etcd failed"),
-    }
-    Ok(())
-}
-
-/// `etcd/server.crt` (kubernetes: `cmd/kubeadm/app/util/pkiutil`, `GetEtcdAltNames`).
-fn etcd_certificate(authority: &Authority, node: &str) -> Result<Issued, PkiError> {
-    let mut names = ServerNames::default();
-    for name in [node, "localhost", "127.0.0.1", "::1"] {
-        names.add(name);
-    }
-    authority.issue_server(node, &names, clock::wall(), CERTIFICATE)
-}
-
-/// Hands a connection on to a listener of this process.
-async fn forward(address: SocketAddr, mut stream: DuplexStream) -> Result<(), String> {
-    let address = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
-        _ => address,
-    };
-    let mut listener = tokio::net::TcpStream::connect(address)
-        .await
-        .map_err(|error| error.to_string())?;
-    // Either side may end it at any time.
-    let _ended = tokio::io::copy_bidirectional(&mut stream, &mut listener).await;
-    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -24,7 +24,7 @@ pub enum Addressing {
         /// The port at each.
         port: u16,
     },
-    /// All share a port and have names: `<cluster>.<domain>`. Endpoints of other clusters with such a name are served there too.
+    /// All share a port and have names: `<cluster>.<domain>`, or `<cluster>.<namespace>.<domain>` if that is taken. Endpoints of other clusters with such a name are served there too.
     Name {
         /// What follows the cluster's name and a dot.
         domain: Box<str>,

@@ -15,6 +15,7 @@ mod faults;
 mod fkas;
 mod forge;
 mod images;
+mod kcp;
 mod kube;
 mod live;
 #[cfg(feature = "management")]
@@ -24,5 +25,6 @@ mod redfish;
 mod rehearsal;
 mod scenario;
 mod settings;
+mod soak;
 mod user_data;
 mod world;

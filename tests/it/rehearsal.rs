@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A shipped scenario at another speed, in a folder of its own.
-fn prepared(folder: &TempDir, name: &str, change: impl FnOnce(&mut Value)) -> PathBuf {
+pub(crate) fn prepared(folder: &TempDir, name: &str, change: impl FnOnce(&mut Value)) -> PathBuf {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("config/scenarios")
         .join(name);
@@ -25,7 +25,7 @@ fn prepared(folder: &TempDir, name: &str, change: impl FnOnce(&mut Value)) -> Pa
 }
 
 /// Runs a scenario on free ports, without any client.
-fn rehearse(file: &Path, set: &[String]) -> Output {
+pub(crate) fn rehearse(file: &Path, set: &[String]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_metalsim"));
     command.args(["scenario", "run"]).arg(file);
     let alone = [
@@ -42,7 +42,7 @@ fn rehearse(file: &Path, set: &[String]) -> Output {
     command.output().unwrap()
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     let out = String::from_utf8_lossy(&output.stdout);
     format!("{out}{}", String::from_utf8_lossy(&output.stderr))
 }

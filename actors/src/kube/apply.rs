@@ -7,6 +7,7 @@
 mod set;
 #[cfg(test)]
 mod tests;
+mod typed;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value};
 pub use set::{FieldSet, Step};
 
 use super::object::{ManagedEntry, Operation, Second, WireManagedEntry};
+use super::schema::MessageId;
 use super::status::{Cause, Reason, Status, quote};
 use super::structure::{Shape, Type};
 
@@ -255,12 +257,46 @@ fn cap(managers: &mut Managers) {
     }
 }
 
+/// Checks that a configuration fits the kind of `message`.
+///
+/// # Errors
+/// 500, as a real server answers, with what does not fit.
+pub fn check_typed(
+    message: MessageId,
+    layout: &Arc<Type>,
+    config: &Value,
+    api_version: &str,
+) -> Result<(), Status> {
+    let shape = Shape::Struct(Arc::clone(layout));
+    untyped(config, api_version, &typed::faults(message, config, &shape))
+}
+
+/// Refuses a configuration that does not fit its kind, if there are faults: an error that nobody turned into a status (apimachinery:
+/// `pkg/util/managedfields/internal/structuredmerge.go`).
+///
+/// # Errors
+/// 500.
+pub fn untyped(config: &Value, api_version: &str, faults: &[String]) -> Result<(), Status> {
+    let faults = match faults {
+        [] => return Ok(()),
+        [one] => one.clone(),
+        many => format!("errors:\n  {}", many.join("\n  ")),
+    };
+    let text = |path: &str| config.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+    let slash = if api_version.contains('/') { "" } else { "/" };
+    Err(Status::behind(format!(
+        "failed to create typed patch object ({namespace}/{name}; {slash}{api_version}, Kind={}): {faults}",
+        text("/kind")
+    )))
+}
+
 /// Applies a configuration: the object and the account after it. `live` is empty for a create.
 ///
 /// Fields that the manager applied before and that the new configuration lacks are removed, unless someone else owns them.
 ///
 /// # Errors
-/// 409 with causes when the configuration would change fields of others and `force` is not set; 422 when an item of a keyed list lacks a
+/// 409 with causes when the configuration would change fields of others and `force` is not set; 500 when an item of a keyed list lacks a
 /// key.
 pub fn apply(
     layout: &Arc<Type>,
@@ -273,10 +309,7 @@ pub fn apply(
     let shape = Shape::Struct(Arc::clone(layout));
     let mut faults = Vec::new();
     walk::missing_keys(config, &shape, &mut Vec::new(), &mut faults);
-    if !faults.is_empty() {
-        let message = format!("failed to create typed patch object: {}", faults.join("; "));
-        return Err(Status::failure(Reason::Invalid, message));
-    }
+    untyped(config, writer.api_version, &faults)?;
     let live = without_managed_fields(live);
     let config = without_managed_fields(config);
     let mut managers = managers(managed);

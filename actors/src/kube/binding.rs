@@ -8,9 +8,9 @@ use super::object::{Object, Second};
 use super::status::{FieldError, FieldFault, Named, Status};
 use super::store::{Part, Store, Target, WriteOptions};
 
-const PODS: Named<'static> = Named {
+const POD_BINDINGS: Named<'static> = Named {
     group: "",
-    resource: "pods",
+    resource: "pods/binding",
 };
 const BINDINGS: Named<'static> = Named {
     group: "",
@@ -50,6 +50,11 @@ pub fn bind(
             "name in URL does not match name in Binding object",
         ));
     }
+    if !matches!(text("/metadata/namespace"), "") && text("/metadata/namespace") != namespace {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
     let pods = store
         .registry()
         .find("", "pods")
@@ -57,7 +62,7 @@ pub fn bind(
         .ok_or_else(Status::unknown_resource)?;
     let target = Target::stored(&pods, Some(namespace));
     let pod = Arc::clone(store.get(target, name)?);
-    let refuse = |why: String| Err(Status::conflict(PODS, &format!("{name}/binding"), &why));
+    let refuse = |why: String| Err(Status::conflict(POD_BINDINGS, name, &why));
     let wanted_uid = text("/metadata/uid");
     if !wanted_uid.is_empty() && wanted_uid != pod.uid_text() {
         return refuse(format!(

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::compactor::{Compaction, Compactor};
 use super::controller::{Behaviour, Context, Key, Kubelet, Kubelets, Queue};
 use super::controllers;
-use super::etcd::Etcd;
+use super::etcd::{Etcd, EtcdError, MemberId};
 use super::node::{self, NodeSpec};
 use super::object::Object;
 use super::resource::Resource;
@@ -109,6 +109,20 @@ impl Cluster {
         self.etcd = etcd.map(Box::new);
     }
 
+    /// Takes a member out of etcd. Its process ends, and ends again whenever it is started. Call [`Self::settle`] afterwards.
+    ///
+    /// # Errors
+    /// See [`EtcdError`].
+    pub fn remove_etcd_member(&mut self, id: MemberId, now: DateTime<Utc>) -> Result<(), EtcdError> {
+        let etcd = self.etcd.as_deref_mut().ok_or(EtcdError::Stopped)?;
+        let node = etcd.member(id).map(|member| member.name.clone());
+        etcd.remove(id)?;
+        if let Some(node) = node {
+            self.look_at_node(&node, now);
+        }
+        Ok(())
+    }
+
     /// How the cluster behaves.
     #[must_use]
     pub fn behaviour(&self) -> &Behaviour {
@@ -146,6 +160,11 @@ impl Cluster {
                 self.kubelets.remove(node);
             }
         }
+        self.look_at_node(node, now);
+    }
+
+    /// Lets the controllers look at what is on a node.
+    fn look_at_node(&mut self, node: &str, now: DateTime<Utc>) {
         for (index, controller) in controllers::ALL.iter().enumerate() {
             controller.kubelet_changed(&self.store, node, &mut |key| {
                 self.queue.push((place(index), key), now);
@@ -181,6 +200,7 @@ impl Cluster {
                 seed: self.seed,
                 behaviour: &self.behaviour,
                 kubelets: &self.kubelets,
+                etcd: self.etcd.as_deref(),
                 root_ca: &self.root_ca,
             };
             let outcome = controller.reconcile(&mut self.store, &key, &context);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::etcd::Etcd;
 use super::object::Object;
 use super::status::Status;
 use super::store::{Change, Store, WriteOptions};
@@ -57,7 +58,7 @@ pub trait Controller: Send + Sync {
     /// Names the keys to look at because of `change`. Called for every change, so it must tell quickly what does not concern it.
     fn observe(&self, store: &Store, change: &Change, look_at: &mut dyn FnMut(Key));
 
-    /// Names the keys to look at because the kubelet of `node` started, stopped or went away.
+    /// Names the keys to look at because the kubelet of `node` started, stopped or went away, or its member of etcd was taken out.
     fn kubelet_changed(&self, _store: &Store, _node: &str, _look_at: &mut dyn FnMut(Key)) {}
 
     /// Looks at one key and writes what is missing. `Ok(Some(wait))` asks to look at it again after `wait`.
@@ -107,6 +108,55 @@ pub struct Behaviour {
     pub event_ttl: Duration,
     /// Network of the pods and its prefix length; each node gets a /24 of it.
     pub pod_network: (Ipv4Addr, u8),
+    /// How its time runs beside that of the programs that use it.
+    pub pace: Pace,
+}
+
+/// How the time of a cluster runs beside the real one, by which its clients make tokens that end.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Pace {
+    /// When both were the same.
+    pub epoch: DateTime<Utc>,
+    /// Seconds in the cluster in a real one; above zero.
+    pub speed: f64,
+}
+
+impl Default for Pace {
+    /// Both are the same.
+    fn default() -> Self {
+        Self {
+            epoch: DateTime::UNIX_EPOCH,
+            speed: 1.0,
+        }
+    }
+}
+
+impl Pace {
+    /// The real time when it is `now` in the cluster.
+    #[must_use]
+    pub fn real(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        if self.speed == 1.0 {
+            return now;
+        }
+        let passed = until(self.epoch, now).as_secs_f64() / self.speed;
+        later(
+            self.epoch,
+            Duration::try_from_secs_f64(passed).unwrap_or(Duration::MAX),
+        )
+    }
+
+    /// Time in the cluster from `now` until it is really `end`; zero when that has passed.
+    #[must_use]
+    pub fn until(&self, now: DateTime<Utc>, end: DateTime<Utc>) -> Duration {
+        let left = until(self.real(now), end);
+        if self.speed == 1.0 || left.is_zero() {
+            return left;
+        }
+        // What is left is never rounded to nothing.
+        Duration::try_from_secs_f64(left.as_secs_f64() * self.speed)
+            .unwrap_or(Duration::MAX)
+            .max(Duration::from_millis(1))
+    }
 }
 
 impl Default for Behaviour {
@@ -119,6 +169,7 @@ impl Default for Behaviour {
             node_monitor_grace: Duration::from_secs(50),
             event_ttl: Duration::from_secs(3600),
             pod_network: (Ipv4Addr::new(10, 244, 0, 0), 16),
+            pace: Pace::default(),
         }
     }
 }
@@ -134,6 +185,8 @@ pub struct Context<'a> {
     pub behaviour: &'a Behaviour,
     /// The kubelets.
     pub kubelets: &'a Kubelets,
+    /// etcd; `None` when it is no part of the cluster.
+    pub etcd: Option<&'a Etcd>,
     /// `kube-root-ca.crt`: the cluster's CA as PEM text.
     pub root_ca: &'a str,
 }

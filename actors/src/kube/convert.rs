@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::object::Object;
 use super::resource::Resource;
-use super::status::{Status, quote};
+use super::schema::Schema;
+use super::status::{FieldError, Named, Status, quote};
 
 /// Fields of an event: name in `v1`, name in `events.k8s.io/v1` (kubernetes: `pkg/apis/events/v1/conversion.go`).
 const EVENT_FIELDS: [(&str, &str); 7] = [
@@ -20,10 +21,13 @@ const EVENT_FIELDS: [(&str, &str); 7] = [
     ("reportingComponent", "reportingController"),
 ];
 
+/// Versions that a real server still knows of groups that it serves in later ones (kubernetes: `pkg/api/legacyscheme`).
+const OLD_VERSIONS: [&str; 6] = ["v1alpha1", "v1beta1", "v1beta2", "v1beta3", "v2beta1", "v2beta2"];
+
 /// Checks `apiVersion` and `kind` of a body against the path. Both may be missing.
 ///
 /// # Errors
-/// 400 with the server's words.
+/// 400 with the server's words; 422 for another kind than that of a custom resource.
 pub fn check_type(resource: &Resource, version: &str, body: &Value) -> Result<(), Status> {
     let expected = resource.api_version(version);
     let text = |key: &str| {
@@ -31,19 +35,61 @@ pub fn check_type(resource: &Resource, version: &str, body: &Value) -> Result<()
             .and_then(Value::as_str)
             .filter(|text| !text.is_empty())
     };
-    if let Some(found) = text("apiVersion").filter(|found| *found != expected) {
-        return Err(Status::bad_request(format!(
+    let found = text("apiVersion").unwrap_or(&expected);
+    let kind = text("kind").unwrap_or(&resource.kind);
+    if found == expected && kind == resource.kind {
+        return Ok(());
+    }
+    let other_version = || {
+        Status::bad_request(format!(
             "the API version in the data ({found}) does not match the expected API version ({expected})"
-        )));
+        ))
+    };
+    if resource.custom {
+        if found != expected {
+            return Err(other_version());
+        }
+        let name = body.pointer("/metadata/name").and_then(Value::as_str);
+        let of = Named {
+            group: &resource.group,
+            resource: &resource.kind,
+        };
+        let error = FieldError::invalid("kind", kind, format!("must be {}", resource.kind));
+        return Err(Status::invalid(of, name.unwrap_or_default(), &[error]));
     }
-    if let Some(found) = text("kind").filter(|found| *found != resource.kind) {
-        return Err(Status::bad_request(format!(
-            "{found} in version {} cannot be handled as a {}: the kind in the data does not match the expected kind",
-            quote(version),
+    let (found_group, found_version) = found.split_once('/').unwrap_or(("", found));
+    let known = Schema::built_in().kind(found, kind);
+    let same_group = found_group == resource.group && OLD_VERSIONS.contains(&found_version);
+    if kind == resource.kind && (same_group || (found_group == resource.group && known.is_some())) {
+        return Err(other_version());
+    }
+    // Read as what it says that it is, and then not to be converted (apimachinery: `pkg/runtime/serializer/versioning`).
+    let why = match known.and_then(|message| Schema::built_in().message(message)) {
+        Some(message) => format!(
+            "converting ({}) to ({}.{}): unknown conversion",
+            message.go,
+            internal_package(&resource.group),
             resource.kind
-        )));
+        ),
+        None => format!(
+            "no kind {} is registered for version {} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+            quote(kind),
+            quote(found)
+        ),
+    };
+    Err(Status::bad_request(format!(
+        "{kind} in version {} cannot be handled as a {}: {why}",
+        quote(found_version),
+        resource.kind
+    )))
+}
+
+/// Go's package of the unversioned types of a group (kubernetes: `pkg/apis`).
+fn internal_package(group: &str) -> &str {
+    match group {
+        "" | "events.k8s.io" => "core",
+        other => other.split('.').next().unwrap_or(other),
     }
-    Ok(())
 }
 
 /// A body in `version` as it is stored.

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::limit_range;
 use super::object::Draft;
 use super::resource::Resource;
 use super::status::Status;
@@ -40,6 +41,7 @@ pub fn create(store: &Store, resource: &Resource, draft: &mut Draft) -> Result<(
             }
         }
         ("", "pods") => {
+            limit_range::fill(store, draft);
             let class = qos_class(&draft.body);
             set(
                 &mut draft.body,
@@ -120,6 +122,11 @@ fn fill(resource: &Resource, draft: &mut Draft) {
         }
         ("", "nodes") => {
             object(body, "spec");
+        }
+        ("", "limitranges") => {
+            for limit in items(object(body, "spec").get_mut("limits")) {
+                limit_range::complete(limit);
+            }
         }
         ("", "persistentvolumes") => {
             let spec = object(body, "spec");

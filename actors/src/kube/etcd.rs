@@ -142,6 +142,12 @@ impl Etcd {
         self.members.iter().map(|(id, member)| (*id, member))
     }
 
+    /// A member.
+    #[must_use]
+    pub fn member(&self, id: MemberId) -> Option<&Member> {
+        self.members.get(&id)
+    }
+
     /// A member by the name of its node.
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<(MemberId, &Member)> {

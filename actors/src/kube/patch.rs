@@ -8,6 +8,7 @@ use json_patch::PatchOperation;
 use json_patch::jsonptr::Pointer;
 use serde_json::{Map, Value};
 
+use super::go;
 use super::status::{Reason, Status};
 
 pub use strategic::strategic;
@@ -28,10 +29,9 @@ fn unprocessable() -> Status {
 /// Applies a JSON patch (RFC 6902).
 ///
 /// # Errors
-/// 400 for a malformed patch, 413 for too many operations, 422 when an operation cannot be done or a `test` fails.
+/// 400 for a malformed patch, 413 for too many operations, 422 when an operation is not known or cannot be done, or a `test` fails.
 pub fn json(mut document: Value, patch: &Value, most: usize) -> Result<Value, Status> {
-    let operations: Vec<PatchOperation> = <Vec<PatchOperation> as serde::Deserialize>::deserialize(patch)
-        .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+    let operations = operations(patch)?;
     if operations.len() > most {
         return Err(Status::too_big(&format!(
             "The allowed maximum operations in a JSON patch is {most}, got {}",
@@ -61,6 +61,43 @@ pub fn json(mut document: Value, patch: &Value, most: usize) -> Result<Value, St
         json_patch::patch(&mut document, std::slice::from_ref(operation)).map_err(|_| unprocessable())?;
     }
     Ok(document)
+}
+
+/// The operations of a patch (apiserver: `pkg/endpoints/handlers/patch.go`, `jsonPatchOp`).
+fn operations(patch: &Value) -> Result<Vec<PatchOperation>, Status> {
+    let refuse = |what: &Value, of: &str| {
+        let found = match what {
+            Value::Null => "null",
+            Value::Bool(_) => "bool",
+            Value::Number(_) => "number",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        Status::bad_request(format!(
+            "error decoding patch: json: cannot unmarshal {found} into Go {of}"
+        ))
+    };
+    let Value::Array(items) = patch else {
+        return Err(refuse(patch, "value of type []handlers.jsonPatchOp"));
+    };
+    for item in items {
+        let Value::Object(members) = item else {
+            return Err(refuse(item, "value of type handlers.jsonPatchOp"));
+        };
+        for field in ["op", "path", "from"] {
+            if let Some(value) = members
+                .get(field)
+                .filter(|value| !value.is_string() && !value.is_null())
+            {
+                return Err(refuse(
+                    value,
+                    &format!("struct field jsonPatchOp.{field} of type string"),
+                ));
+            }
+        }
+    }
+    <Vec<PatchOperation> as serde::Deserialize>::deserialize(patch).map_err(|_| unprocessable())
 }
 
 /// Whether it is a `test` for `null` of a member that an object does not have: that one passes (kubernetes: evanphx/json-patch, `Patch.test`).
@@ -99,9 +136,10 @@ fn depth(value: &Value) -> usize {
 /// 400 when the patch is not an object.
 pub fn merge(mut document: Value, patch: &Value) -> Result<Value, Status> {
     if !patch.is_object() {
-        return Err(Status::bad_request(
-            "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}",
-        ));
+        return Err(Status::bad_request(format!(
+            "error decoding patch: json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+            go::kind(patch)
+        )));
     }
     merge_in(&mut document, patch);
     Ok(document)

@@ -9,9 +9,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use chrono::{DateTime, Utc};
 use http::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
+use metalsim_actors::kube::cluster::Cluster;
 use metalsim_actors::kube::etcd::{Alarm, Etcd, EtcdError, MemberId};
 use metalsim_actors::kube::store::Store;
 use metalsim_actors::shell::ClusterRef;
@@ -91,14 +93,19 @@ impl Service<Request<hyper::body::Incoming>> for Member {
             "/etcdserverpb.Cluster/MemberRemove" => {
                 unary(request, async move |asked: wire::MemberIdRequest| {
                     member
-                        .change_members(move |etcd| etcd.remove(MemberId(asked.id)))
+                        .change_members(move |cluster, now| {
+                            cluster.remove_etcd_member(MemberId(asked.id), now)
+                        })
                         .await
                 })
             }
             "/etcdserverpb.Cluster/MemberPromote" => {
                 unary(request, async move |asked: wire::MemberIdRequest| {
                     member
-                        .change_members(move |etcd| etcd.promote(MemberId(asked.id)))
+                        .change_members(move |cluster, _| {
+                            let etcd = cluster.etcd_mut().ok_or(EtcdError::Stopped)?;
+                            etcd.promote(MemberId(asked.id))
+                        })
                         .await
                 })
             }
@@ -188,17 +195,23 @@ impl Member {
         })
     }
 
-    /// Changes the members of the cluster.
+    /// Changes etcd.
     async fn write<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut Etcd) -> Result<T, EtcdError> + Send + 'static,
     ) -> Result<T, Status> {
+        self.write_cluster(move |cluster, _| change(cluster.etcd_mut().ok_or(EtcdError::Stopped)?))
+            .await
+    }
+
+    /// Changes the cluster.
+    async fn write_cluster<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Cluster, DateTime<Utc>) -> Result<T, EtcdError> + Send + 'static,
+    ) -> Result<T, Status> {
         self.read(|_, _| Ok(()))?;
         self.cluster
-            .write(move |cluster, _| match cluster.etcd_mut() {
-                Some(etcd) => change(etcd),
-                None => Err(EtcdError::Stopped),
-            })
+            .write(change)
             .await
             .map_err(|error| Status::unavailable(error.to_string()))?
             .map_err(refused)
@@ -227,9 +240,9 @@ impl Member {
 
     async fn change_members(
         &self,
-        change: impl FnOnce(&mut Etcd) -> Result<(), EtcdError> + Send + 'static,
+        change: impl FnOnce(&mut Cluster, DateTime<Utc>) -> Result<(), EtcdError> + Send + 'static,
     ) -> Result<wire::MembersResponse, Status> {
-        self.write(change).await?;
+        self.write_cluster(change).await?;
         // It may just have removed itself: it still answers this call.
         self.cluster.read(|cluster| {
             let etcd = cluster.etcd().ok_or_else(|| refused(EtcdError::Stopped))?;

@@ -15,16 +15,16 @@ pub mod listener;
 mod log;
 pub mod names;
 mod openapi;
-mod port_forward;
-mod query;
+pub mod port_forward;
+pub mod query;
 mod read;
 mod render;
 pub mod request;
 mod review;
-mod spdy;
+pub mod spdy;
 mod storage;
 mod subresource;
-mod upgrade;
+pub mod upgrade;
 mod watch;
 mod write;
 
@@ -130,7 +130,7 @@ async fn resource(call: &Call<'_>, payload: web::Payload) -> Answer {
         storage::usable(server)?;
     }
     if place.subresource().is_some() && write::part(&place.subresource).is_none() {
-        return subresource::serve(call, place, action, payload).await;
+        return subresource::serve(call, place, action, view, payload).await;
     }
     match action {
         Action::Get => read::get(server, &place, view),
@@ -138,6 +138,9 @@ async fn resource(call: &Call<'_>, payload: web::Payload) -> Answer {
         Action::Watch => {
             let busy = Connection::of(request).map(|connection| connection.enter());
             watch::start(server, place, query, view, busy)
+        }
+        Action::Create if place.resource.is("", "bindings") => {
+            subresource::old_binding(call, place, payload).await
         }
         Action::Create => {
             let parameters = call.parameters("CreateOptions")?;

@@ -61,8 +61,8 @@ pub(super) fn serve(server: &Server, request: &HttpRequest, place: &Place, paylo
     }
 }
 
-/// The bytes in the messages, which are cut without regard to frames.
-fn bytes_of(
+/// The bytes in the messages, which are cut without regard to frames. It ends with a close, or with the connection.
+pub fn bytes_of(
     messages: actix_ws::MessageStream,
     session: actix_ws::Session,
 ) -> impl Stream<Item = Result<Bytes, actix_ws::ProtocolError>> {

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 /// The parameters, decoded. What a request does not need is ignored, as a real server does.
 #[derive(Clone, Debug)]
-pub(super) struct Query<'a> {
+pub struct Query<'a> {
     pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 /// `fieldValidation`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) enum FieldValidation {
+pub enum FieldValidation {
     /// Unknown fields are dropped without a word.
     Ignore,
     /// They are dropped with a warning.
@@ -26,7 +26,7 @@ pub(super) enum FieldValidation {
 impl<'a> Query<'a> {
     /// Reads a query string.
     #[must_use]
-    pub(super) fn parse(text: &'a str) -> Self {
+    pub fn parse(text: &'a str) -> Self {
         Self {
             pairs: url::form_urlencoded::parse(text.as_bytes()).collect(),
         }
@@ -34,7 +34,7 @@ impl<'a> Query<'a> {
 
     /// The value of a parameter, empty if it is missing.
     #[must_use]
-    pub(super) fn text(&self, name: &str) -> &str {
+    pub fn text(&self, name: &str) -> &str {
         self.pairs
             .iter()
             .find(|(key, _)| key == name)
@@ -42,12 +42,12 @@ impl<'a> Query<'a> {
     }
 
     /// All parameters with their values, in order.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(key, value)| (&**key, &**value))
     }
 
     /// Every value of a parameter.
-    pub(super) fn all<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b str> {
+    pub fn all<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b str> {
         self.pairs
             .iter()
             .filter(move |(key, _)| key == name)
@@ -60,13 +60,13 @@ impl<'a> Query<'a> {
 
     /// A flag: missing, `0` and `false` are off, everything else (also no value) is on, as in Kubernetes' conversion.
     #[must_use]
-    pub(super) fn flag(&self, name: &str) -> bool {
+    pub fn flag(&self, name: &str) -> bool {
         self.has(name) && !matches!(self.text(name).to_ascii_lowercase().as_str(), "0" | "false")
     }
 
     /// A flag that may be missing.
     #[must_use]
-    pub(super) fn maybe_flag(&self, name: &str) -> Option<bool> {
+    pub fn maybe_flag(&self, name: &str) -> Option<bool> {
         self.has(name).then(|| self.flag(name))
     }
 
@@ -74,7 +74,7 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     /// 400.
-    pub(super) fn number(&self, name: &str) -> Result<Option<i64>, Status> {
+    pub fn number(&self, name: &str) -> Result<Option<i64>, Status> {
         match self.text(name) {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| {
@@ -90,7 +90,7 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     /// 422 for another word; `options` is the kind of the options (`PatchOptions`).
-    pub(super) fn dry_run(&self, options: &str) -> Result<bool, Status> {
+    pub fn dry_run(&self, options: &str) -> Result<bool, Status> {
         let words: Vec<&str> = self.all("dryRun").filter(|word| !word.is_empty()).collect();
         if let Some(wrong) = words.iter().find(|word| **word != "All") {
             return Err(unsupported(options, "dryRun", wrong, "\"All\""));
@@ -102,7 +102,7 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     /// 422 for another word.
-    pub(super) fn field_validation(&self, options: &str) -> Result<FieldValidation, Status> {
+    pub fn field_validation(&self, options: &str) -> Result<FieldValidation, Status> {
         match self.text("fieldValidation") {
             "" | "Warn" => Ok(FieldValidation::Warn),
             "Ignore" => Ok(FieldValidation::Ignore),
@@ -120,7 +120,7 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     /// 422 when it is too long or not printable.
-    pub(super) fn manager(&self, options: &str, user_agent: &str) -> Result<String, Status> {
+    pub fn manager(&self, options: &str, user_agent: &str) -> Result<String, Status> {
         let given = self.text("fieldManager");
         if given.chars().count() > MANAGER_MAX {
             let error = FieldError::too_long("fieldManager", MANAGER_MAX);
@@ -147,7 +147,7 @@ impl<'a> Query<'a> {
 
     /// The parameters of a deletion in the form of its body.
     #[must_use]
-    pub(super) fn delete_options(&self) -> Value {
+    pub fn delete_options(&self) -> Value {
         let mut options = json!({});
         if let Ok(Some(seconds)) = self.number("gracePeriodSeconds") {
             options["gracePeriodSeconds"] = seconds.into();

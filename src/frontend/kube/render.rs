@@ -9,7 +9,7 @@ use metalsim_actors::kube::convert;
 use metalsim_actors::kube::object::Object;
 use metalsim_actors::kube::status::Status;
 use metalsim_actors::kube::store::{ListPage, WatchEvent};
-use metalsim_actors::kube::table::{Include, Table, partial};
+use metalsim_actors::kube::table::{Include, Table, partial, scale};
 use serde_json::{Value, json};
 
 use super::answer::{self, JSON};
@@ -60,6 +60,20 @@ pub(super) fn object(
         Form::Metadata(meta) => partial::write(object, meta, &mut text),
     }
     finish(view.form, code, text)
+}
+
+/// The scale of an object.
+pub(super) fn scale(view: View, scale: &Value, now: DateTime<Utc>) -> HttpResponse {
+    let shown = match view.form {
+        Form::Json | Form::Yaml => return finish(view.form, 200, scale.to_string().into_bytes()),
+        Form::Table(meta) => scale::table(scale, meta, view.include, now),
+        Form::Metadata(meta) => json!({
+            "kind": partial::KIND,
+            "apiVersion": partial::api_version(meta),
+            "metadata": scale.get("metadata"),
+        }),
+    };
+    answer::json(200, &shown)
 }
 
 /// A list.

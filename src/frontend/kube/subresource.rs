@@ -4,25 +4,33 @@ use actix_web::web;
 use metalsim_actors::kube::binding::bind;
 use metalsim_actors::kube::controllers::eviction::evict;
 use metalsim_actors::kube::scale;
-use metalsim_actors::kube::status::{Reason, Status, quote};
+use metalsim_actors::kube::status::{FieldError, Named, Reason, Status, quote};
 use metalsim_actors::kube::store::PatchKind;
 use metalsim_actors::kube::{patch, structure};
 use serde_json::Value;
 
 use super::answer::{self, Answer};
-use super::call::{Call, Place, Server};
+use super::body::{Document, PatchCheck, unknown_fields};
+use super::call::{Call, Place, Server, WriteParameters};
 use super::exec;
 use super::log;
 use super::port_forward;
+use super::render::{self, View};
 use super::request::Action;
 use super::write::patch_kind;
 use crate::cluster::error::cluster_status;
 
 /// Answers a request for a subresource.
-pub(super) async fn serve(call: &Call<'_>, place: Place, action: Action, payload: web::Payload) -> Answer {
+pub(super) async fn serve(
+    call: &Call<'_>,
+    place: Place,
+    action: Action,
+    view: View,
+    payload: web::Payload,
+) -> Answer {
     let Call { server, request, .. } = *call;
     match place.subresource.as_str() {
-        "scale" => scale(call, place, action, payload).await,
+        "scale" => scale(call, place, action, view, payload).await,
         "eviction" => eviction(call, place, payload).await,
         "log" => log::serve(call, place),
         "token" => token(call, &place, payload).await,
@@ -35,7 +43,7 @@ pub(super) async fn serve(call: &Call<'_>, place: Place, action: Action, payload
 }
 
 /// `autoscaling/v1 Scale` of whatever has replicas.
-async fn scale(call: &Call<'_>, place: Place, action: Action, payload: web::Payload) -> Answer {
+async fn scale(call: &Call<'_>, place: Place, action: Action, view: View, payload: web::Payload) -> Answer {
     let server = call.server;
     let kind = match action {
         Action::Get => {
@@ -43,22 +51,31 @@ async fn scale(call: &Call<'_>, place: Place, action: Action, payload: web::Payl
                 let object = cluster.store.get(place.target(), &place.name)?;
                 scale::of(&place.resource, object)
             })?;
-            return Ok(answer::json(200, &scale));
+            return Ok(render::scale(view, &scale, server.cluster.now()));
         }
         Action::Patch => Some(patch_kind(call.request.headers(), call.query)?),
         _ => None,
     };
     let parameters = call.parameters("UpdateOptions")?;
-    let body = call.document(payload, &place, &parameters).await?;
-    let scale = server
+    let Document {
+        value: body,
+        mut warnings,
+        in_patch,
+    } = call.document(payload, &place, &parameters).await?;
+    let check = PatchCheck::new(parameters.validation, in_patch);
+    let (scale, check) = server
         .cluster
         .write(move |cluster, now| {
             let store = &mut cluster.store;
             let wanted = match kind {
-                None => body.value,
+                None => body,
                 Some(kind) => {
                     let present = scale::of(&place.resource, store.get(place.target(), &place.name)?)?;
-                    patched(kind, present, &body.value, store.limits().json_patch_operations)?
+                    let patched = patched(kind, present, &body, store.limits().json_patch_operations)?;
+                    check
+                        .look(unknown_fields(&place, &patched))
+                        .map_err(|why| refused_patch(&patched.to_string(), &why))?;
+                    patched
                 }
             };
             let written = scale::set(
@@ -68,11 +85,21 @@ async fn scale(call: &Call<'_>, place: Place, action: Action, payload: web::Payl
                 &wanted,
                 parameters.options(now),
             )?;
-            scale::of(&place.resource, &written.object)
+            Ok::<_, Status>((scale::of(&place.resource, &written.object)?, check))
         })
         .await
         .map_err(cluster_status)??;
-    Ok(answer::json(200, &scale))
+    check.warn(&mut warnings);
+    Ok(warnings.attach(render::scale(view, &scale, server.cluster.now())))
+}
+
+/// 422 for a patch with fields that are not there.
+fn refused_patch(patched: &str, why: &str) -> Status {
+    let nothing = Named {
+        group: "",
+        resource: "",
+    };
+    Status::invalid(nothing, "", &[FieldError::invalid("patch", patched, why)])
 }
 
 /// A token for a service account.
@@ -92,8 +119,34 @@ async fn token(call: &Call<'_>, place: &Place, payload: web::Payload) -> Answer 
 /// Puts a pod on a node.
 async fn binding(call: &Call<'_>, place: Place, payload: web::Payload) -> Answer {
     let parameters = call.parameters("CreateOptions")?;
-    let body = call.document(payload, &place, &parameters).await?.value;
-    let server = call.server;
+    let Document {
+        value: body,
+        warnings,
+        ..
+    } = call.document(payload, &place, &parameters).await?;
+    bound(call.server, place, body, parameters)
+        .await
+        .map(|answer| warnings.attach(answer))
+}
+
+/// Puts a pod on a node: the resource that was there before the subresource. The pod is named in the body alone.
+pub(super) async fn old_binding(call: &Call<'_>, mut place: Place, payload: web::Payload) -> Answer {
+    let parameters = call.parameters("CreateOptions")?;
+    let Document {
+        value: body,
+        warnings,
+        ..
+    } = call.document(payload, &place, &parameters).await?;
+    body.pointer("/metadata/name")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .clone_into(&mut place.name);
+    bound(call.server, place, body, parameters)
+        .await
+        .map(|answer| warnings.attach(answer))
+}
+
+async fn bound(server: &Server, place: Place, body: Value, parameters: WriteParameters) -> Answer {
     server
         .cluster
         .write(move |cluster, now| {

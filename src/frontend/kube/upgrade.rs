@@ -43,7 +43,7 @@ pub(super) fn wanted(headers: &HeaderMap) -> Option<Protocol> {
 }
 
 /// The first head of a connection as actix-http is to see it; `None` = as it is.
-pub(super) fn shown(head: &[u8]) -> Option<Vec<u8>> {
+pub fn shown(head: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(head).ok()?;
     let mut lines = text.split("\r\n");
     let mut new = String::with_capacity(text.len() + 64);

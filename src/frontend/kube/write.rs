@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use actix_web::http::header::HeaderMap;
 use chrono::{DateTime, Utc};
-use metalsim_actors::kube::auth::{UserInfo, confirm_no_escalation};
+use metalsim_actors::kube::auth::{
+    Attributes, Decision, ResourceRequest, UserInfo, authorize, confirm_no_escalation, forbidden,
+};
 use metalsim_actors::kube::object::Object;
 use metalsim_actors::kube::status::Status;
 use metalsim_actors::kube::store::{
@@ -13,7 +15,7 @@ use metalsim_actors::kube::store::{
 use serde_json::Value;
 
 use super::answer::{self, Answer};
-use super::body::Document;
+use super::body::{Document, PatchCheck};
 use super::call::{Place, Server, WriteParameters};
 use super::query::Query;
 use super::read::{list_query, page_answer};
@@ -41,7 +43,9 @@ pub(super) async fn create(
     parameters: WriteParameters,
     view: View,
 ) -> Answer {
-    let Document { mut value, warnings } = document;
+    let Document {
+        mut value, warnings, ..
+    } = document;
     if place
         .resource
         .is("certificates.k8s.io", "certificatesigningrequests")
@@ -51,9 +55,14 @@ pub(super) async fn create(
     let (object, place) = server
         .cluster
         .write(move |cluster, now| {
-            let created = guarded(&mut cluster.store, &place, &parameters, now, |store, options| {
-                store.create(place.target(), value.clone(), options)
-            });
+            let created = guarded(
+                &mut cluster.store,
+                &place,
+                &parameters,
+                now,
+                false,
+                |store, options| store.create(place.target(), value.clone(), options),
+            );
             created.map(|object| (object, place))
         })
         .await
@@ -71,13 +80,19 @@ pub(super) async fn update(
     parameters: WriteParameters,
     view: View,
 ) -> Answer {
-    let Document { value, warnings } = document;
+    let Document { value, warnings, .. } = document;
     let (written, place) = server
         .cluster
         .write(move |cluster, now| {
-            guarded(&mut cluster.store, &place, &parameters, now, |store, options| {
-                store.update(place.target(), &place.name, part, value.clone(), options)
-            })
+            let upserts = part == Part::Main && place.resource.traits.create_on_update;
+            guarded(
+                &mut cluster.store,
+                &place,
+                &parameters,
+                now,
+                upserts,
+                |store, options| store.update(place.target(), &place.name, part, value.clone(), options),
+            )
             .map(|written| (written, place))
         })
         .await
@@ -95,17 +110,28 @@ pub(super) async fn patch(
     parameters: WriteParameters,
     view: View,
 ) -> Answer {
-    let Document { value, warnings } = document;
-    let (written, place) = server
+    let Document {
+        value,
+        mut warnings,
+        in_patch,
+    } = document;
+    let check = PatchCheck::new(parameters.validation, in_patch);
+    let (written, place, check) = server
         .cluster
         .write(move |cluster, now| {
-            guarded(&mut cluster.store, &place, &parameters, now, |store, options| {
-                store.patch(place.target(), &place.name, part, kind, &value, options)
-            })
-            .map(|written| (written, place))
+            let upserts = part == Part::Main && matches!(kind, PatchKind::Apply { .. });
+            let (target, name) = (place.target(), &place.name);
+            let patch = |store: &mut Store, options: WriteOptions<'_>| {
+                store.patch_and_tell(target, name, part, kind, &value, options, &|unknown| {
+                    check.look(unknown)
+                })
+            };
+            let written = guarded(&mut cluster.store, &place, &parameters, now, upserts, patch)?;
+            Ok::<_, Status>((written, place, check))
         })
         .await
         .map_err(cluster_status)??;
+    check.warn(&mut warnings);
     Ok(warnings.attach(written_answer(server, &place, &written, view)))
 }
 
@@ -126,28 +152,61 @@ impl Leaves for Written {
     }
 }
 
-/// Writes. Roles and bindings are tried first, and looked at for rights that the writer does not have.
+/// Writes. What takes more rights than the request shows is tried first: roles and bindings are looked at for rights that the writer does
+/// not have, and with `upserts` the writer has to be allowed to create what is not there (apiserver: `pkg/endpoints/handlers/update.go`,
+/// `withAuthorization`).
 fn guarded<T: Leaves>(
     store: &mut Store,
     place: &Place,
     parameters: &WriteParameters,
     now: DateTime<Utc>,
+    upserts: bool,
     write: impl Fn(&mut Store, WriteOptions<'_>) -> Result<T, Status>,
 ) -> Result<T, Status> {
     let options = parameters.options(now);
     let user = &parameters.user;
-    if place.resource.group == "rbac.authorization.k8s.io" && !user.is_master() {
+    let rules = place.resource.group == "rbac.authorization.k8s.io";
+    if (rules || upserts) && !user.is_master() {
         let old = store
             .find(&place.resource, place.namespace.as_deref(), &place.name)
             .cloned();
-        let tried = WriteOptions {
-            dry_run: true,
-            ..options
-        };
-        let new = write(store, tried)?;
-        confirm_no_escalation(store, user, &place.resource, new.object(), old.as_deref())?;
+        let creates = upserts && old.is_none();
+        if rules || creates {
+            let tried = WriteOptions {
+                dry_run: true,
+                ..options
+            };
+            let new = write(store, tried)?;
+            if creates {
+                confirm_create(store, user, place)?;
+            }
+            if rules {
+                confirm_no_escalation(store, user, &place.resource, new.object(), old.as_deref())?;
+            }
+        }
     }
     write(store, options)
+}
+
+/// Whether the user may create the object that the path names.
+///
+/// # Errors
+/// 403.
+fn confirm_create(store: &Store, user: &UserInfo, place: &Place) -> Result<(), Status> {
+    let attributes = Attributes::resource(
+        "create",
+        ResourceRequest {
+            group: &place.resource.group,
+            resource: &place.resource.plural,
+            subresource: "",
+            namespace: place.namespace.as_deref().unwrap_or_default(),
+            name: &place.name,
+        },
+    );
+    match authorize(store, user, &attributes) {
+        Decision::Allow(_) => Ok(()),
+        Decision::NoOpinion(reason) => Err(forbidden(user, &attributes, &reason)),
+    }
 }
 
 /// Puts the requester into a request for a certificate (kubernetes: `pkg/registry/certificates/certificates/strategy.go`).

@@ -3,8 +3,9 @@
 pub(crate) mod harness;
 mod kube_rs;
 mod protobuf;
-mod raw;
+pub(crate) mod raw;
 mod slow_readers;
 mod tokens;
 mod traps;
 mod watchers;
+mod writes;

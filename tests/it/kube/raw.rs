@@ -209,7 +209,7 @@ impl ServerCertVerifier for Trusting {
 }
 
 /// How a TLS client names the protocols that it speaks.
-fn connector(alpn: &[&[u8]]) -> TlsConnector {
+pub(crate) fn connector(alpn: &[&[u8]]) -> TlsConnector {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

@@ -531,7 +531,7 @@ async fn patches_that_cannot_be_done_are_refused() {
     http.patch("json", &one, &json!({"no": "list"})).await.must(400);
     http.patch("json", &one, &json!([{"op": "fly", "path": "/data"}]))
         .await
-        .must(400);
+        .must(422);
     http.patch("merge", &format!("{MAPS}/missing"), &json!({}))
         .await
         .must(404);

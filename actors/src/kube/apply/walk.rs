@@ -8,7 +8,7 @@ use super::set::{FieldSet, Step};
 use crate::kube::structure::Shape;
 
 /// The step to an item of a list. A keyed item that lacks a key counts as having `null` there.
-fn step_of(item: &Value, shape: &Shape) -> Step {
+pub(super) fn step_of(item: &Value, shape: &Shape) -> Step {
     match shape {
         Shape::Keyed { keys, .. } => {
             let fields: BTreeMap<&str, Value> = keys

@@ -14,7 +14,7 @@ use sha2::Sha256;
 use super::conditions::object;
 use super::kinds::{KINDS, about};
 use super::workload::{delete, options};
-use crate::kube::controller::{Context, Controller, Key, until};
+use crate::kube::controller::{Context, Controller, Key};
 use crate::kube::object::Object;
 use crate::kube::status::Status;
 use crate::kube::store::{Change, Changed, Part, Store};
@@ -112,12 +112,13 @@ impl Controller for TokenCleaner {
             return Ok(None);
         };
         let token = Token::of(&secret);
-        if token.is_over(context.now) {
+        let pace = context.behaviour.pace;
+        if token.is_over(pace.real(context.now)) {
             delete(store, context, &KINDS.secrets, &secret)?;
             return Ok(None);
         }
         Ok(match token.end() {
-            End::At(end) => Some(until(context.now, end)),
+            End::At(end) => Some(pace.until(context.now, end)),
             End::Never | End::Past => None,
         })
     }
@@ -155,7 +156,7 @@ impl Controller for BootstrapSigner {
         let Some(content) = data.get("kubeconfig").and_then(Value::as_str).map(str::to_owned) else {
             return Ok(None);
         };
-        let before = data.clone();
+        let (before, now) = (data.clone(), context.behaviour.pace.real(context.now));
         data.retain(|key, _| !key.starts_with(SIGNATURE));
         for secret in store.all(&KINDS.secrets, Some(NAMESPACE)) {
             let Some(id) = secret
@@ -168,7 +169,7 @@ impl Controller for BootstrapSigner {
             let token = Token::of(secret);
             let key = token.text("token-secret");
             let signs = token.text("usage-bootstrap-signing") == "true";
-            if signs && token.text("token-id") == id && !key.is_empty() && !token.is_over(context.now) {
+            if signs && token.text("token-id") == id && !key.is_empty() && !token.is_over(now) {
                 data.insert(format!("{SIGNATURE}{id}"), signature(&content, id, &key).into());
             }
         }
@@ -198,6 +199,7 @@ pub fn signature(content: &str, token_id: &str, token_secret: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kube::controller::Pace;
     use crate::kube::controllers::testing::World;
 
     #[test]
@@ -229,6 +231,23 @@ mod tests {
             "stringData": {"token-id": id, "token-secret": "0123456789abcdef",
                 "usage-bootstrap-signing": signing, "expiration": expiration},
         })
+    }
+
+    #[test]
+    fn tokens_end_by_the_time_of_those_who_make_them() {
+        let epoch = crate::kube::controllers::testing::start();
+        let mut world = World::behaving(|behaviour| behaviour.pace = Pace { epoch, speed: 60.0 });
+        let end = (epoch + chrono::TimeDelta::seconds(90)).to_rfc3339();
+        world.create("secrets", token("abcdef", "true", &end));
+        let is_there = |world: &World| {
+            world
+                .find("secrets", NAMESPACE, "bootstrap-token-abcdef")
+                .is_some()
+        };
+        world.after(90 * 60 - 1);
+        assert!(is_there(&world));
+        world.after(2);
+        assert!(!is_there(&world));
     }
 
     #[test]

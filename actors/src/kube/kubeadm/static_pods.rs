@@ -6,8 +6,10 @@ use uuid::Uuid;
 use super::{ClusterFacts, put};
 use crate::kube::object::Second;
 use crate::kube::status::Status;
-use crate::kube::store::{Store, WriteOptions};
+use crate::kube::store::{DeleteOptions, Store, Target, WriteOptions};
 
+/// Tells manifests apart.
+const HASH: &str = "kubernetes.io/config.hash";
 /// Version of etcd that kubeadm 1.34 installs.
 const ETCD: &str = "3.6.4-0";
 
@@ -27,7 +29,9 @@ struct Component {
 const PKI: (&str, &str) = ("k8s-certs", "/etc/kubernetes/pki");
 const CERTS: (&str, &str) = ("ca-certs", "/etc/ssl/certs");
 
-/// Writes the mirror pods of a control-plane node. `node` must exist. `address` is the node's own, `port` that of its API server.
+/// Writes the mirror pods of a control-plane node. `node` must exist. `address` is the node's own, `port` that of its API server. Pods of
+/// another manifest or of another Node of that name make room, as a kubelet does it (kubernetes: `pkg/kubelet/kubelet.go`,
+/// `syncPod`).
 ///
 /// # Errors
 /// A refused write.
@@ -45,6 +49,7 @@ pub fn static_pods(
         .unwrap_or_default();
     for component in components(facts, node, address, port) {
         let pod = mirror_pod(&component, node, address, &owner, now);
+        make_room(store, &pod, now)?;
         put(
             store,
             "",
@@ -55,6 +60,24 @@ pub fn static_pods(
         )?;
     }
     Ok(())
+}
+
+/// Takes a mirror pod away that is not to become `pod`.
+fn make_room(store: &mut Store, pod: &Value, now: chrono::DateTime<chrono::Utc>) -> Result<(), Status> {
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let Some(old) = store.look_up("", "pods", Some("kube-system"), name) else {
+        return Ok(());
+    };
+    let owner = pod["metadata"]["ownerReferences"][0]["uid"].as_str();
+    let same_owner = old.head.owners.first().map(|owner| &*owner.uid) == owner;
+    if same_owner && old.annotation(HASH) == pod["metadata"]["annotations"][HASH].as_str() {
+        return Ok(());
+    }
+    let Some(pods) = store.registry().find("", "pods").cloned() else {
+        return Ok(());
+    };
+    let target = Target::stored(&pods, Some("kube-system"));
+    store.delete(target, name, &DeleteOptions::now(), now).map(drop)
 }
 
 fn components(facts: &ClusterFacts<'_>, node: &str, address: &str, port: u16) -> Vec<Component> {
@@ -173,11 +196,12 @@ fn mirror_pod(
 ) -> Value {
     let name = component.name;
     // Of the manifest, so that a new one has a new hash.
-    let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, component.command.join(" ").as_bytes())
+    let manifest = format!("{} {}", component.image, component.command.join(" "));
+    let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, manifest.as_bytes())
         .simple()
         .to_string();
     let mut annotations = json!({
-        "kubernetes.io/config.hash": hash,
+        (HASH): hash,
         "kubernetes.io/config.mirror": hash,
         "kubernetes.io/config.seen": Second::of(now).text(),
         "kubernetes.io/config.source": "file",

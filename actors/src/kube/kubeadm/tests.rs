@@ -74,5 +74,22 @@ fn init_leaves_what_cluster_api_reads() {
     // A second time changes nothing.
     let version = store.version();
     init(&mut store, &facts(), now).unwrap();
+    static_pods(&mut store, &facts(), "n1", "10.0.0.1", 6443, now).unwrap();
     assert_eq!(store.version(), version);
+    // A machine that was installed anew under the same name.
+    let newer = ClusterFacts {
+        version: "v1.35.0",
+        ..facts()
+    };
+    let pod = |store: &Store, name: &str| {
+        let pod = store.look_up("", "pods", Some("kube-system"), name).unwrap();
+        let containers = pod.at(&["spec", "containers"]).unwrap();
+        (pod.uid_text(), containers[0]["image"].clone())
+    };
+    let (etcd, server) = (pod(&store, "etcd-n1"), pod(&store, "kube-apiserver-n1"));
+    static_pods(&mut store, &newer, "n1", "10.0.0.1", 6443, now).unwrap();
+    assert_eq!(pod(&store, "etcd-n1"), etcd);
+    let (uid, image) = pod(&store, "kube-apiserver-n1");
+    assert_ne!(uid, server.0);
+    assert_eq!(image, "registry.k8s.io/kube-apiserver:v1.35.0");
 }

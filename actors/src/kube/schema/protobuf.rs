@@ -154,6 +154,14 @@ pub fn decode_as(body: &[u8], expected: Option<(&str, &str)>) -> Result<Decoded,
     })
 }
 
+/// The `apiVersion` and kind that a body names, empty where it names none; `None` when its envelope cannot be read.
+#[must_use]
+pub fn type_of(body: &[u8]) -> Option<(String, String)> {
+    let envelope = envelope(body.strip_prefix(&MAGIC)?).ok()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Some((text(envelope.api_version), text(envelope.kind)))
+}
+
 /// Reads the envelope after the magic.
 fn envelope(data: &[u8]) -> Result<Envelope<'_>, DecodeError> {
     let mut envelope = Envelope::default();

@@ -144,12 +144,12 @@ fn creations_that_are_refused() {
         (
             json!({"kind": "Secret", "metadata": {"name": "x"}}),
             400,
-            "cannot be handled as a ConfigMap",
+            "Secret in version \"v1\" cannot be handled as a ConfigMap: converting (v1.Secret) to (core.ConfigMap): unknown conversion",
         ),
         (
             json!({"apiVersion": "v2", "metadata": {"name": "x"}}),
             400,
-            "the API version in the data (v2) does not match the expected API version (v1)",
+            "ConfigMap in version \"v2\" cannot be handled as a ConfigMap: no kind \"ConfigMap\" is registered for version \"v2\" in scheme",
         ),
         (
             json!({"metadata": {"name": "x", "ownerReferences": [{"name": "o", "kind": "K", "apiVersion": "v1"}]}}),

@@ -10,13 +10,15 @@ use super::parts::{
     check_preconditions, counts_as_generation, drop_nulls, holds_content, keep_other_parts, strip_part,
     uid_conflict, value_for_fields,
 };
-use super::shape::{draft, in_patch};
+use super::shape::{
+    check_applied, check_name, draft, draft_with_unknown, in_patch, set_namespace, shown, wrong_patch,
+};
 use super::{Store, Target, WriteOptions};
 use crate::kube::apply::{self, Writer};
 use crate::kube::object::{Draft, Head, ManagedEntry, Object, Second};
 use crate::kube::resource::Resource;
 use crate::kube::status::{Cause, FieldError, Reason, Status};
-use crate::kube::{convert, crd, defaulting, patch, validate};
+use crate::kube::{convert, crd, defaulting, limit_range, patch, quota, validate};
 
 /// Characters of generated names: no vowels, no look-alikes (kubernetes: `apimachinery/pkg/util/rand`).
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -173,6 +175,26 @@ impl Store {
         body: &Value,
         options: WriteOptions<'_>,
     ) -> Result<Written, Status> {
+        self.patch_and_tell(target, name, part, kind, body, options, &|_| Ok(()))
+    }
+
+    /// Patches an object, or one part of it, as [`Self::patch`]. `tell` hears of fields in the patched object that its kind does not have
+    /// (`unknown field "spec.foo"`), before anything is written; with `Err` it refuses them in its own words. It is not asked about an
+    /// apply, which never may bring such.
+    ///
+    /// # Errors
+    /// As [`Self::patch`], and 422 for what `tell` refuses.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one request")]
+    pub fn patch_and_tell(
+        &mut self,
+        target: Target<'_>,
+        name: &str,
+        part: Part,
+        kind: PatchKind,
+        body: &Value,
+        options: WriteOptions<'_>,
+        tell: &dyn Fn(Vec<String>) -> Result<(), String>,
+    ) -> Result<Written, Status> {
         let resource = target.resource;
         let existing = self.find(resource, target.namespace, name).cloned();
         if let PatchKind::Apply { force } = kind {
@@ -195,7 +217,9 @@ impl Store {
                 patch::strategic(current, body, &version.layout)?
             }
         };
-        let mut draft = draft(target, patched.clone()).map_err(|status| in_patch(status, &patched))?;
+        let (mut draft, unknown) = draft_with_unknown(target, patched.clone())
+            .map_err(|status| in_patch(status, &shown(kind, body, &patched)))?;
+        tell(unknown).map_err(|why| wrong_patch(&shown(kind, body, &patched), &why))?;
         set_namespace(target, &mut draft)?;
         check_name(&draft, name)?;
         let prepared = self.prepare_update(target, &existing, draft, part, options, None)?;
@@ -228,6 +252,10 @@ impl Store {
                 )],
             ));
         };
+        if body.is_object() {
+            convert::check_type(resource, target.version, body)?;
+            check_applied(target, body)?;
+        }
         let mut wanted = draft(target, body.clone())?;
         if wanted
             .meta
@@ -345,6 +373,8 @@ impl Store {
             created: Second::of(options.now),
             deletion: None,
         };
+        limit_range::admit(self, resource, &object)?;
+        quota::admit(self, resource, &object, options.now)?;
         object.managed = match (applied, options.manager) {
             (Some(managed), _) => managed.into(),
             (None, Some(manager)) => {
@@ -547,32 +577,4 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// The name in a body is the one in the path (kubernetes: `apiserver/pkg/endpoints/handlers/rest.go`, checkName).
-fn check_name(draft: &Draft, name: &str) -> Result<(), Status> {
-    match draft.meta.name.as_str() {
-        given if given == name => Ok(()),
-        "" => Err(Status::bad_request(format!(
-            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
-        ))),
-        given => Err(Status::bad_request(format!(
-            "the name of the object ({given}) does not match the name on the URL ({name})"
-        ))),
-    }
-}
-
-fn set_namespace(target: Target<'_>, draft: &mut Draft) -> Result<(), Status> {
-    let wanted = target
-        .namespace
-        .filter(|_| target.resource.namespaced)
-        .unwrap_or("");
-    if draft.meta.namespace.is_empty() || !target.resource.namespaced {
-        wanted.clone_into(&mut draft.meta.namespace);
-    } else if draft.meta.namespace != wanted {
-        return Err(Status::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
-    }
-    Ok(())
 }

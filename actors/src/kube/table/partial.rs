@@ -10,7 +10,8 @@ use crate::kube::store::{ListPage, WatchEvent};
 pub const KIND: &str = "PartialObjectMetadata";
 
 /// Group and version.
-pub(super) const fn api_version(meta: MetaVersion) -> &'static str {
+#[must_use]
+pub const fn api_version(meta: MetaVersion) -> &'static str {
     match meta {
         MetaVersion::V1 => "meta.k8s.io/v1",
         MetaVersion::V1beta1 => "meta.k8s.io/v1beta1",

@@ -20,14 +20,14 @@ const FRAMES: usize = 32;
 const STREAMS_MAX: usize = 512;
 
 /// What becomes of the streams that the client opens.
-pub(in crate::frontend::kube) trait Acceptor {
+pub trait Acceptor {
     /// A new stream, whose `headers` say what it is for. What the owner writes into `stream` goes to the client.
     /// `false` refuses it.
     fn accept(&mut self, headers: &Headers, stream: DuplexStream) -> bool;
 }
 
 /// Serves a connection until the client ends it. `input` is what the client sends, however it is cut; to `output` goes what it is to get.
-pub(in crate::frontend::kube) async fn serve<E>(
+pub async fn serve<E>(
     input: impl Stream<Item = Result<Bytes, E>>,
     output: mpsc::Sender<Bytes>,
     mut acceptor: impl Acceptor,
@@ -173,7 +173,7 @@ async fn pump(stream: u32, mut reader: ReadHalf<DuplexStream>, frames: mpsc::Sen
 }
 
 /// The value of a header.
-pub(in crate::frontend::kube) fn header<'a>(headers: &'a Headers, name: &str) -> &'a str {
+pub fn header<'a>(headers: &'a Headers, name: &str) -> &'a str {
     headers
         .iter()
         .find(|(key, _)| key == name)

@@ -6,7 +6,7 @@ mod connection;
 mod dictionary;
 mod frame;
 
-pub(super) use self::connection::{Acceptor, header, serve};
+pub use self::connection::{Acceptor, header, serve};
 
 /// Names and values of a stream's headers.
-pub(super) type Headers = Vec<(String, String)>;
+pub type Headers = Vec<(String, String)>;

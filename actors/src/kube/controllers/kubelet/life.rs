@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::MIRROR;
 use super::types::PodSpec;
 use crate::kube::controller::Context;
 use crate::kube::controllers::events::EventType;
@@ -14,6 +15,9 @@ use crate::seed::Seed;
 const RUN_DURATION: &str = "metalsim.io/run-duration";
 /// The code with which they end.
 const EXIT_CODE: &str = "metalsim.io/exit-code";
+/// How long etcd runs before it learns from its peers that it is no member any more; then it ends with code 0 (etcd:
+/// `server/etcdserver/api/rafthttp/stream.go`, `ErrMemberRemoved`; `server/etcdmain/etcd.go`).
+const REMOVED_MEMBER: Duration = Duration::from_secs(2);
 
 /// An event to record about the pod.
 pub(super) struct Note {
@@ -46,7 +50,11 @@ impl<'a> Life<'a> {
         let seed = context.seed.child(&pod.uid_text());
         let behaviour = context.behaviour;
         let always = !matches!(spec.restart_policy.as_str(), "Never" | "OnFailure");
-        let chosen = pod.annotation(RUN_DURATION).and_then(duration);
+        let chosen = if is_removed_member(pod, spec, context) {
+            Some(REMOVED_MEMBER)
+        } else {
+            pod.annotation(RUN_DURATION).and_then(duration)
+        };
         Self {
             pod,
             seed,
@@ -73,6 +81,16 @@ impl<'a> Life<'a> {
     pub(super) fn time(&self) -> String {
         Second::of(self.now).text()
     }
+}
+
+/// Whether it is the etcd of a node that is no member of the cluster's etcd.
+fn is_removed_member(pod: &Object, spec: &PodSpec, context: &Context<'_>) -> bool {
+    pod.annotation(MIRROR).is_some()
+        && pod.namespace() == Some("kube-system")
+        && pod.name().strip_prefix("etcd-") == Some(&*spec.node_name)
+        && context
+            .etcd
+            .is_some_and(|etcd| etcd.by_name(&spec.node_name).is_none())
 }
 
 /// `5`, `2.5s`, `3m`, `1h`, `200ms`.

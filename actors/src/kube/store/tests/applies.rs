@@ -178,7 +178,7 @@ fn applies_that_are_refused() {
         (
             json!({"metadata": {"name": "d"}, "spec": {"template": {"spec": {"containers": [{"image": "x"}]}}}}),
             manager("me", 0),
-            422,
+            500,
         ),
         (json!([]), manager("me", 0), 400),
     ] {

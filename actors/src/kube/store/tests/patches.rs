@@ -20,7 +20,7 @@ fn patches_and_what_they_must_not_change() {
             json!({"metadata": {"resourceVersion": "1"}}),
             409,
         ),
-        (PatchKind::Merge, json!({"kind": "Secret"}), 400),
+        (PatchKind::Merge, json!({"kind": "Secret"}), 422),
         (PatchKind::Merge, json!([]), 400),
         (
             PatchKind::Json,
@@ -28,7 +28,7 @@ fn patches_and_what_they_must_not_change() {
             422,
         ),
         (PatchKind::Json, json!([{"op": "remove", "path": "/nope"}]), 422),
-        (PatchKind::Json, json!([{"op": "bad", "path": "/nope"}]), 400),
+        (PatchKind::Json, json!([{"op": "bad", "path": "/nope"}]), 422),
         (PatchKind::Strategic, json!({"metadata": {"$patch": "what"}}), 400),
     ] {
         let status = store

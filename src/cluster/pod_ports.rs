@@ -1,0 +1,124 @@
+//! What listens on the ports of the control plane's pods: etcd, and the API servers.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Weak};
+
+use futures_util::future::LocalBoxFuture;
+use metalsim_actors::kube::object::Object;
+use tokio::io::DuplexStream;
+
+use super::api_server::{NoPorts, PodPorts};
+use super::etcd::Member;
+use super::pki::{Authority, Issued, PkiError, ServerNames};
+use super::simulated::{CERTIFICATE, ETCD_PORT, SimulatedCluster};
+use crate::clock;
+
+/// Port of API servers in their pods.
+const API_PORT: u16 = 6443;
+
+/// The ports of the control plane's pods: etcd and the API servers.
+pub(super) struct Ports(pub(super) Weak<SimulatedCluster>);
+
+impl PodPorts for Ports {
+    fn connect<'a>(
+        &'a self,
+        pod: &'a Object,
+        port: u16,
+        stream: DuplexStream,
+    ) -> LocalBoxFuture<'a, Result<(), String>> {
+        let Some(simulated) = self
+            .0
+            .upgrade()
+            .filter(|_| pod.namespace() == Some("kube-system"))
+        else {
+            return NoPorts.connect(pod, port, stream);
+        };
+        if port == ETCD_PORT
+            && let Some(node) = pod.name().strip_prefix("etcd-")
+        {
+            let member = simulated.cluster().read(|cluster| {
+                let (id, member) = cluster.etcd()?.by_name(node)?;
+                member.running.then_some(id)
+            });
+            if let Some(id) = member {
+                let member = Member::new(Arc::clone(simulated.cluster()), id);
+                let names = [node, &host_ip(pod)].map(str::to_owned);
+                return Box::pin(async move { serve_etcd(&simulated, names, member, stream).await });
+            }
+        }
+        if (port == API_PORT || Some(port) == secure_port(pod))
+            && pod.name().starts_with("kube-apiserver-")
+            && let Some(address) = simulated.address()
+        {
+            return Box::pin(forward(address, stream));
+        }
+        NoPorts.connect(pod, port, stream)
+    }
+}
+
+/// One connection to an etcd member: TLS with the member's certificate, clients with one of the same authority.
+async fn serve_etcd(
+    simulated: &SimulatedCluster,
+    names: [String; 2],
+    member: Member,
+    stream: DuplexStream,
+) -> Result<(), String> {
+    let authority = &simulated.founding().etcd_authority;
+    let words = |error: &dyn std::fmt::Display| error.to_string();
+    let issued = etcd_certificate(authority, &names).map_err(|error| words(&error))?;
+    let config = authority
+        .mutual_server_config(&issued)
+        .map_err(|error| words(&error))?;
+    match tokio_rustls::TlsAcceptor::from(config).accept(stream).await {
+        Ok(stream) => {
+            if let Err(error) = super::etcd::serve(member, stream).await {
+                tracing::debug!(%error, "a connection to etcd ended with an error");
+            }
+        }
+        // The client sees the alert; the port itself is there.
+        Err(error) => tracing::debug!(%error, "a TLS handshake with etcd failed"),
+    }
+    Ok(())
+}
+
+/// The address of a pod's node; empty before its kubelet has said so.
+fn host_ip(pod: &Object) -> String {
+    let address = pod.at(&["status", "hostIP"]);
+    address
+        .as_ref()
+        .and_then(|address| address.as_str())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// The port on which the API server of a static pod listens.
+fn secure_port(pod: &Object) -> Option<u16> {
+    let advertised = pod.annotation("kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint")?;
+    advertised
+        .parse::<SocketAddr>()
+        .ok()
+        .map(|address| address.port())
+}
+
+/// `etcd/server.crt` of a member, of its node's name and address (kubernetes: `cmd/kubeadm/app/util/pkiutil`, `GetEtcdAltNames`).
+fn etcd_certificate(authority: &Authority, [node, address]: &[String; 2]) -> Result<Issued, PkiError> {
+    let mut names = ServerNames::default();
+    for name in [node, "localhost", address, "127.0.0.1", "::1"] {
+        names.add(name);
+    }
+    authority.issue_server(node, &names, clock::wall(), CERTIFICATE)
+}
+
+/// Hands a connection on to a listener of this process.
+async fn forward(address: SocketAddr, mut stream: DuplexStream) -> Result<(), String> {
+    let address = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        _ => address,
+    };
+    let mut listener = tokio::net::TcpStream::connect(address)
+        .await
+        .map_err(|error| error.to_string())?;
+    // Either side may end it at any time.
+    let _ended = tokio::io::copy_bidirectional(&mut stream, &mut listener).await;
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! What is recorded shows.
+
+use std::collections::BTreeSet;
+
+use metalsim_actors::ids::Epoch;
+use metalsim_actors::node::bmc::BootTarget;
+use metalsim_actors::node::effect::Cause;
+
+use super::*;
+
+/// Every metric with its type; users' dashboards rely on these.
+const NAMES: [&str; 24] = [
+    "metalsim_actor_restarts counter",
+    "metalsim_agent_commands counter",
+    "metalsim_boots counter",
+    "metalsim_build_info gauge",
+    "metalsim_event_subscribers gauge",
+    "metalsim_events counter",
+    "metalsim_events_missed counter",
+    "metalsim_events_unwritten counter",
+    "metalsim_heartbeats_sent counter",
+    "metalsim_ironic_call_lateness_seconds histogram",
+    "metalsim_ironic_calls counter",
+    "metalsim_ironic_calls_in_flight gauge",
+    "metalsim_ironic_calls_queued gauge",
+    "metalsim_nodes gauge",
+    "metalsim_nodes_parked counter",
+    "metalsim_nodes_power gauge",
+    "metalsim_permits_refused counter",
+    "metalsim_process_cpu_seconds counter",
+    "metalsim_process_open_files gauge",
+    "metalsim_process_resident_memory_bytes gauge",
+    "metalsim_request_duration_seconds histogram",
+    "metalsim_requests counter",
+    "metalsim_stale_outcomes counter",
+    "metalsim_step_panics counter",
+];
+
+#[test]
+fn names_and_types_stay_as_they_are() {
+    let page = Metrics::new().render();
+    let names: BTreeSet<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .collect();
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), NAMES);
+    assert!(page.ends_with("# EOF\n"));
+}
+
+#[test]
+fn what_is_recorded_shows() {
+    let metrics = Metrics::new();
+    let node = NodeId::from_name("a");
+    let change = |from, to| PhaseChange {
+        at: SimInstant::START,
+        from,
+        to,
+        epoch: Epoch::default(),
+        cause: Cause::Start,
+    };
+    metrics.phase(node, &change(None, Phase::Off));
+    metrics.phase(node, &change(Some(Phase::Off), Phase::Post));
+    metrics.power(node, None, PowerState::On);
+    metrics.shell(ShellEvent::ActorRestarted);
+    metrics.record(
+        node,
+        SimInstant::START,
+        Record::Call(CallKind::Lookup, Err(CallError::Status(409))),
+    );
+    metrics.record(
+        node,
+        SimInstant::START,
+        Record::Command(CommandName::Sync, CommandStatus::Succeeded),
+    );
+    metrics.record(
+        node,
+        SimInstant::START,
+        Record::Boot(BootTarget::Cd, BootResult::Agent),
+    );
+    metrics.sent(CallKind::Heartbeat, Duration::from_secs(2));
+    let route = metrics.route(Protocol::Agent, "GET", Some("/{node}/v1/status"));
+    route.answered(200, Duration::from_millis(3));
+    metrics
+        .route(Protocol::Agent, "BREW", None)
+        .answered(0, Duration::ZERO);
+    let page = metrics.render();
+    for line in [
+        r#"metalsim_nodes{phase="off"} 0"#,
+        r#"metalsim_nodes{phase="post"} 1"#,
+        r#"metalsim_nodes_power{power="on"} 1"#,
+        "metalsim_actor_restarts_total 1",
+        r#"metalsim_ironic_calls_total{kind="lookup",result="conflict"} 1"#,
+        r#"metalsim_agent_commands_total{command="standby.sync",status="succeeded"} 1"#,
+        r#"metalsim_boots_total{target="Cd",result="agent"} 1"#,
+        "metalsim_heartbeats_sent_total 1",
+        r#"metalsim_ironic_call_lateness_seconds_bucket{le="5.0",kind="heartbeat"} 1"#,
+        r#"metalsim_requests_total{protocol="agent",method="GET",route="/{node}/v1/status",status="2xx"} 1"#,
+        r#"metalsim_requests_total{protocol="agent",method="other",route="other",status="dropped"} 1"#,
+    ] {
+        assert!(page.lines().any(|known| known == line), "{line} in\n{page}");
+    }
+}
