@@ -35,6 +35,7 @@ use crate::frontend::body::BodyLimits;
 use crate::frontend::readiness::Readiness;
 use crate::frontend::server::{self, ServerOptions};
 use crate::frontend::{agent, control, images, redfish, tls};
+use crate::live::Live;
 use crate::observer::{CallObserver, Exposition as _, Protocol};
 use crate::scenario::{Scenario, Watch};
 use crate::settings::{self, AgentTls, Settings};
@@ -332,6 +333,12 @@ impl App {
             clock: Arc::clone(&clock),
             token: settings.control.token.as_ref().map(|token| token.expose().into()),
             clusters: Arc::clone(&clusters),
+            live: Live::new(
+                Arc::clone(&directory),
+                services.faults,
+                Arc::clone(&events.log),
+                fleet.shards(),
+            ),
             events: Arc::clone(&events.log),
             bodies: BodyLimits::new(CONTROL_BODY, BODY_TIMEOUT, CONTROL_BODIES),
             redfish: redfish_urls,

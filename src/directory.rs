@@ -1,12 +1,13 @@
 //! The map of the fleet: which nodes there are, by id, by name and in the order of the settings.
 //!
-//! Nodes are fixed once the fleet has started, so nothing here is locked: every thread reads it at once. What
-//! changes of a node (power, phase) is published in its [`NodeRef`].
+//! Nodes are fixed once the fleet has started, so nothing of that is locked: every thread reads it at once. What
+//! changes of a node (power, phase) is published in its [`NodeRef`]; labels that were changed are here.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use metalsim_actors::ids::NodeId;
+use metalsim_actors::node::Labels;
 use metalsim_actors::shell::NodeRef;
 
 /// Every node of the process.
@@ -16,6 +17,8 @@ pub struct Directory {
     by_id: HashMap<NodeId, u32>,
     /// Positions in `nodes`, sorted by name: a map would have to keep the names a second time.
     by_name: Vec<u32>,
+    /// Labels that are others than those of the settings, by position.
+    relabelled: RwLock<BTreeMap<u32, Arc<Labels>>>,
 }
 
 impl Directory {
@@ -33,6 +36,7 @@ impl Directory {
             nodes,
             by_id,
             by_name,
+            relabelled: RwLock::default(),
         }
     }
 
@@ -63,6 +67,26 @@ impl Directory {
     #[must_use]
     pub fn nodes(&self) -> &[Arc<NodeRef>] {
         &self.nodes
+    }
+
+    /// The labels of a node.
+    #[must_use]
+    pub fn labels(&self, node: &NodeRef) -> Arc<Labels> {
+        let identity = node.identity();
+        let relabelled = self.relabelled.read().unwrap_or_else(PoisonError::into_inner);
+        let changed = relabelled.get(&identity.index.0);
+        Arc::clone(changed.unwrap_or(&identity.labels))
+    }
+
+    /// Gives a node other labels.
+    pub fn relabel(&self, node: &NodeRef, labels: Arc<Labels>) {
+        let identity = node.identity();
+        let mut relabelled = self.relabelled.write().unwrap_or_else(PoisonError::into_inner);
+        if labels == identity.labels {
+            relabelled.remove(&identity.index.0);
+        } else {
+            relabelled.insert(identity.index.0, labels);
+        }
     }
 
     /// How many nodes there are.

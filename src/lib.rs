@@ -9,6 +9,7 @@ pub mod directory;
 pub mod events;
 pub mod forge;
 pub mod frontend;
+pub mod live;
 pub mod observer;
 pub mod outbound;
 pub mod scenario;

@@ -2,6 +2,9 @@
 
 mod cluster_serve;
 mod config_check;
+mod fault;
+mod node;
+mod remote;
 mod run;
 mod scenario;
 mod userdata;
@@ -32,6 +35,12 @@ enum Command {
     /// Simulated Kubernetes clusters
     #[command(subcommand)]
     Cluster(cluster_serve::ClusterCommand),
+    /// Lists and changes the faults of a metalsim that runs
+    #[command(subcommand)]
+    Fault(fault::FaultCommand),
+    /// Lists and changes the servers of a metalsim that runs
+    #[command(subcommand)]
+    Node(node::NodeCommand),
     /// Checks the settings or shows them
     #[command(subcommand)]
     Config(config_check::ConfigCommand),
@@ -121,6 +130,8 @@ impl Cli {
         let result = match self.command {
             Command::Run(settings) => run::run(&settings),
             Command::Cluster(command) => cluster_serve::run(&command),
+            Command::Fault(command) => fault::run(&command),
+            Command::Node(command) => node::run(&command),
             Command::Config(command) => config_check::run(&command),
             Command::Scenario(command) => scenario::run(&command),
             Command::UserData(args) => userdata::run(&args),

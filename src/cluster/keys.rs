@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::names::ClusterName;
@@ -76,7 +77,7 @@ impl ClusterKeys {
 
 /// Keys as a call gives them: PEM in base64, as in the `data` of a Secret (cluster-api-provider-metal3: `hack/fake-apiserver`,
 /// `cmd/metal3-fkas/main.go` before September 2024).
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GivenKeys {
     ca_cert: Option<String>,

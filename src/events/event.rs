@@ -169,6 +169,11 @@ pub enum Happening {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cluster: Option<Box<str>>,
     },
+    /// A node's actor was killed over the control API. Its supervisor starts it again with the state that it had.
+    ActorKilled {
+        /// Node of the actor.
+        node: Box<str>,
+    },
     /// A phase of the scenario's timeline began or ended.
     ScenarioPhase {
         /// Phase.
@@ -319,7 +324,7 @@ pub enum PhaseEdge {
 
 impl Happening {
     /// The words for all kinds.
-    pub const KINDS: [&str; 17] = [
+    pub const KINDS: [&str; 18] = [
         "run_started",
         "run_ended",
         "node_phase",
@@ -334,6 +339,7 @@ impl Happening {
         "cluster_closed",
         "cluster_node",
         "actor_panicked",
+        "actor_killed",
         "scenario_phase",
         "expectation",
         "lagged",
@@ -357,6 +363,7 @@ impl Happening {
             Self::ClusterClosed { .. } => "cluster_closed",
             Self::ClusterNode { .. } => "cluster_node",
             Self::ActorPanicked { .. } => "actor_panicked",
+            Self::ActorKilled { .. } => "actor_killed",
             Self::ScenarioPhase { .. } => "scenario_phase",
             Self::Expectation { .. } => "expectation",
             Self::Lagged { .. } => "lagged",
@@ -372,7 +379,8 @@ impl Happening {
             | Self::NodeLabels { node, .. }
             | Self::Boot { node, .. }
             | Self::Command { node, .. }
-            | Self::Call { node, .. } => **node == *name,
+            | Self::Call { node, .. }
+            | Self::ActorKilled { node } => **node == *name,
             Self::FaultHit { node, .. } | Self::ActorPanicked { node, .. } => node.as_deref() == Some(name),
             Self::ClusterNode { node, machine, .. } => **node == *name || machine.as_deref() == Some(name),
             Self::RunStarted { .. }

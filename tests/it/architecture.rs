@@ -380,9 +380,11 @@ fn dependencies_of_the_program_point_one_way() {
             "boot",
             "cluster",
             "events",
+            "live",
         ],
     ));
     complaints.extend(only(&sources, "events", &["observer", "clock"]));
+    complaints.extend(only(&sources, "live", &["directory", "events"]));
     complaints.extend(only(
         &sources,
         "outbound",

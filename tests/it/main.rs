@@ -17,6 +17,7 @@ mod forge;
 mod images;
 mod kcp;
 mod kube;
+mod live;
 #[cfg(feature = "management")]
 mod management;
 mod outbound;

@@ -20,6 +20,7 @@ use metalsim::frontend::control::{self, ControlApi};
 use metalsim::frontend::kube::listener::Workers;
 use metalsim::frontend::readiness::Readiness;
 use metalsim::frontend::server::{self, ServerOptions};
+use metalsim::live::Live;
 use metalsim::observer::{Protocol, RequestObserver};
 use metalsim::telemetry::metrics::Metrics;
 use metalsim_actors::fault::{Change, FaultForm, FaultSet, NodeIndex, Stretch};
@@ -258,6 +259,12 @@ impl World {
             clock: Arc::clone(&self.clock),
             redfish: ["http://127.0.0.1:8000".into(), "http://127.0.0.1:8001".into()].into(),
             clusters: Arc::clone(&self.clusters),
+            live: Live::new(
+                Arc::clone(&self.directory),
+                Arc::clone(&self.board),
+                Arc::clone(&self.events),
+                self.fleet.as_ref().unwrap().shards(),
+            ),
             events: Arc::clone(&self.events),
             bodies: BodyLimits::new(64 * 1024, PATIENCE, 1024 * 1024),
             token: token.map(Arc::from),

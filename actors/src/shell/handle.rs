@@ -14,10 +14,11 @@ use std::time::Duration;
 use actix::Addr;
 use tokio::sync::oneshot;
 
-use super::messages::{Apply, Failure, FaultsChanged, Look};
+use super::lost::Lost;
+use super::messages::{Apply, Failure, FaultsChanged, Kill, Look};
 use super::node::{NodeActor, Services};
 use crate::fault::{Occasions, Site, Struck};
-use crate::ids::NodeId;
+use crate::ids::{Epoch, NodeId};
 use crate::node::bmc::PowerState;
 use crate::node::effect::FaultHit;
 use crate::node::os::description::SystemDescription;
@@ -76,6 +77,8 @@ pub struct NodeRef {
     met: Mutex<Occasions>,
     /// Its actor is to be told that the faults in force are others.
     faults_changed: AtomicBool,
+    /// What an actor that died was waiting for.
+    lost: Mutex<Vec<(Epoch, Lost)>>,
     permits: Arc<Permits>,
     services: Arc<Services>,
 }
@@ -102,6 +105,7 @@ impl NodeRef {
             phase: AtomicU8::new(node.phase() as u8),
             met: Mutex::default(),
             faults_changed: AtomicBool::new(false),
+            lost: Mutex::default(),
             node: RwLock::new(node),
             permits,
             services,
@@ -276,6 +280,33 @@ impl NodeRef {
     /// The actor looks at the faults in force.
     pub(super) fn told_of_faults(&self) {
         self.faults_changed.store(false, Ordering::Release);
+    }
+
+    /// An actor dies while it waits for these.
+    pub(super) fn lose(&self, lost: impl Iterator<Item = (Epoch, Lost)>) {
+        self.lost
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(lost);
+    }
+
+    /// What an actor that died was waiting for.
+    pub(super) fn take_lost(&self) -> Vec<(Epoch, Lost)> {
+        std::mem::take(&mut self.lost.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Ends the node's actor, as a bug would: its state stays, what it was asked is not answered, and what it was waiting for has
+    /// failed. [`super::Shards::revive`] or its supervisor's next round starts it again. Returns when it is gone.
+    ///
+    /// # Errors
+    /// `Busy` without a permit, `Gone` if there is no actor.
+    pub async fn kill(self: &Arc<Self>) -> Result<(), AskError> {
+        let permit = self.permit()?;
+        let (gone, wait) = oneshot::channel();
+        self.send(Kill { gone, permit })?;
+        // It is never sent, but dropped with the actor.
+        wait.await.ok();
+        Ok(())
     }
 
     /// Runs `look` on the node. It sees every change that was answered before.

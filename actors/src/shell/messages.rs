@@ -35,6 +35,14 @@ pub(super) struct Apply {
 #[rtype(result = "()")]
 pub(super) struct FaultsChanged;
 
+/// Ends the actor. The sender is dropped when it is gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Kill {
+    pub(super) gone: oneshot::Sender<()>,
+    pub(super) permit: Permit,
+}
+
 /// Looks at a node. The closure carries its own way of answering.
 #[derive(Message)]
 #[rtype(result = "()")]

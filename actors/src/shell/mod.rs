@@ -3,6 +3,7 @@
 mod board;
 mod cluster;
 mod handle;
+mod lost;
 mod messages;
 mod node;
 mod supervisor;
@@ -13,4 +14,4 @@ pub use self::board::FaultBoard;
 pub use self::cluster::{ClusterError, ClusterRef, ClusterServices};
 pub use self::handle::{AskError, NodeRef, Permits};
 pub use self::node::Services;
-pub use self::supervisor::{Fleet, Installed, NodeStart, ShardPlan};
+pub use self::supervisor::{Fleet, Installed, NodeStart, ShardPlan, Shards};

@@ -6,12 +6,16 @@ use std::sync::Arc;
 use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt as _, AsyncContext, Context, Handler, SpawnHandle, WrapFuture as _};
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, AsyncContext, Context, Handler, SpawnHandle,
+    WrapFuture as _,
+};
 use tokio::sync::oneshot;
 
 use super::board::FaultBoard;
 use super::handle::NodeRef;
-use super::messages::{Apply, Failure, FaultsChanged, Look};
+use super::lost::Lost;
+use super::messages::{Apply, Failure, FaultsChanged, Kill, Look};
 use crate::fault::{Site, SiteKind};
 use crate::ids::{CommandId, Epoch};
 use crate::node::affliction::{EtcdAffliction, KubeletAffliction};
@@ -72,7 +76,10 @@ pub(super) struct NodeActor {
 struct Flying {
     epoch: Epoch,
     number: u32,
-    handle: SpawnHandle,
+    /// None while it is being started.
+    handle: Option<SpawnHandle>,
+    /// What came of it if this actor dies.
+    lost: Option<Box<Lost>>,
 }
 
 impl NodeActor {
@@ -246,6 +253,15 @@ impl NodeActor {
         }
         // What is only computed takes no simulated time, however long it takes.
         let computed = matches!(effect, Effect::ReadConfigDrive(_));
+        self.launched = self.launched.wrapping_add(1);
+        let number = self.launched;
+        // From here on, since starting it may panic.
+        self.flying.push(Flying {
+            epoch,
+            number,
+            handle: None,
+            lost: Lost::of(&effect).map(Box::new),
+        });
         let mut outcome: crate::ports::LocalFuture<Outcome> = match effect {
             Effect::Record(_) => return,
             Effect::Ironic(request) => self.services().ironic.call(id, *request),
@@ -278,22 +294,19 @@ impl NodeActor {
             .as_mut()
             .poll(&mut task::Context::from_waker(Waker::noop()))
         {
+            self.flying.retain(|flying| flying.number != number);
             return self.answered.push_back((at, epoch, outcome));
         }
-        self.launched = self.launched.wrapping_add(1);
         let computed = computed.then_some(at);
-        let number = self.launched;
         let returned = outcome.into_actor(self).map(move |outcome, actor, context| {
             actor.flying.retain(|flying| flying.number != number);
             // Refused as stale, or caught as a fault: both are counted where they happen.
             drop(actor.apply_and_follow(computed, Event::Outcome { epoch, outcome }, context));
         });
         let handle = context.spawn(returned);
-        self.flying.push(Flying {
-            epoch,
-            number,
-            handle,
-        });
+        if let Some(flying) = self.flying.iter_mut().find(|flying| flying.number == number) {
+            flying.handle = Some(handle);
+        }
     }
 
     /// Calls off what an earlier power or boot state began: a server without power sends nothing more.
@@ -302,7 +315,9 @@ impl NodeActor {
         self.flying.retain(|flying| {
             let current = flying.epoch == epoch;
             if !current {
-                context.cancel_future(flying.handle);
+                if let Some(handle) = flying.handle {
+                    context.cancel_future(handle);
+                }
                 recorder.shell(ShellEvent::StaleOutcome);
             }
             current
@@ -386,6 +401,22 @@ impl Actor for NodeActor {
 
     fn started(&mut self, context: &mut Self::Context) {
         let now = self.services().clock.now();
+        for (epoch, lost) in self.handle.take_lost() {
+            match lost {
+                Lost::Failed(outcome) => drop(self.apply(Event::Outcome { epoch, outcome }, context)),
+                Lost::Again(drive) => {
+                    let effect = Effect::ReadConfigDrive(drive);
+                    self.perform(
+                        Issued {
+                            epoch,
+                            at: now,
+                            effect,
+                        },
+                        context,
+                    );
+                }
+            }
+        }
         self.rearm(now, context);
     }
 }
@@ -445,8 +476,29 @@ impl Handler<Look> for NodeActor {
     }
 }
 
+impl Handler<Kill> for NodeActor {
+    type Result = ();
+
+    fn handle(&mut self, Kill { gone, permit }: Kill, context: &mut Self::Context) {
+        drop(permit);
+        // Dropped with all that the actor waits for.
+        context.spawn(
+            async move {
+                let _gone = gone;
+                std::future::pending::<()>().await;
+            }
+            .into_actor(self),
+        );
+        context.terminate();
+    }
+}
+
 impl Drop for NodeActor {
     fn drop(&mut self) {
+        // Its successor learns what it waits for in vain.
+        let lost = self.flying.drain(..);
+        self.handle
+            .lose(lost.filter_map(|flying| Some((flying.epoch, *flying.lost?))));
         if std::thread::panicking() {
             tracing::error!(node = %self.handle.identity().name, "a node's actor panicked");
         }

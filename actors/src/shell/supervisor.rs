@@ -166,6 +166,12 @@ impl Fleet {
         restarted
     }
 
+    /// The supervisors, for those who kill actors.
+    #[must_use]
+    pub fn shards(&self) -> Shards {
+        Shards(self.shards.as_slice().into())
+    }
+
     /// Stops the threads and waits for them.
     pub fn stop(self) {
         for arbiter in &self.arbiters {
@@ -175,6 +181,20 @@ impl Fleet {
             if arbiter.join().is_err() {
                 tracing::error!("a thread of nodes panicked while stopping");
             }
+        }
+    }
+}
+
+/// The supervisors of a fleet.
+#[derive(Clone)]
+pub struct Shards(Arc<[actix::Addr<Supervisor>]>);
+
+impl Shards {
+    /// Has a node's supervisor look for actors that died and start them again, now.
+    pub async fn revive(&self, node: &NodeRef) {
+        if let Some(shard) = self.0.get(usize::from(node.shard())) {
+            // One that has stopped has no nodes to start.
+            shard.send(Sweep).await.ok();
         }
     }
 }
@@ -192,7 +212,7 @@ fn shard_of(identity: &Identity, shards: usize) -> usize {
     usize::try_from(hash % shards.max(1) as u64).unwrap_or(0)
 }
 
-struct Supervisor {
+pub(super) struct Supervisor {
     services: Arc<Services>,
     nodes: Vec<Arc<NodeRef>>,
     /// The first node that has not been started.

@@ -238,6 +238,44 @@ async fn an_actor_that_died_is_started_again_with_its_last_state() {
 }
 
 #[actix::test]
+async fn an_actor_that_was_killed_goes_on_where_it_was() {
+    let world = World::start(2, Timing::instant()).await;
+    let node = world.node(0);
+    let patch = BootPatch {
+        target: Some(BootTarget::Pxe),
+        enabled: Some(OverrideEnabled::Continuous),
+        ..BootPatch::default()
+    };
+    node.act(Event::Bmc {
+        if_match: None,
+        command: BmcCommand::SetBoot(patch),
+    })
+    .await
+    .unwrap();
+    // Its first call hangs, and dies with the actor.
+    world.ironic.silent.store(true, Ordering::Release);
+    node.act(reset(ResetType::On)).await.unwrap();
+    while world.ironic.calls.lock().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let phase = node.phase();
+    world.ironic.silent.store(false, Ordering::Release);
+    node.kill().await.unwrap();
+    assert!(matches!(
+        node.act(reset(ResetType::Nmi)).await,
+        Err(AskError::Gone)
+    ));
+    world.fleet.shards().revive(node).await;
+    assert_eq!(world.notes.count(ShellEvent::ActorRestarted), 1);
+    assert_eq!(node.read(|node, _| node.phase()).await.unwrap(), phase);
+    // The call has failed, so it is tried again.
+    world.clock.pass(Duration::from_secs(3600));
+    wait_for(node, Phase::AgentReady).await;
+    assert!(world.node(1).read(|_, _| ()).await.is_ok(), "neighbours live on");
+    world.stop();
+}
+
+#[actix::test]
 async fn a_request_that_nobody_waits_for_takes_effect() {
     let world = World::start(1, Timing::default()).await;
     let node = Arc::clone(world.node(0));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::error::ControlError;
@@ -19,8 +20,8 @@ const USUAL_LIMIT: usize = 500;
 const MOST_LIMIT: usize = 5000;
 
 /// A cluster as the list shows it.
-#[derive(Serialize)]
-struct Summary {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Summary {
     name: String,
     /// Where the Cluster object is; only of registered clusters.
     namespace: Option<String>,

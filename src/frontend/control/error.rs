@@ -2,6 +2,7 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
+use metalsim_actors::fault::NotChanged;
 use metalsim_actors::shell::{AskError, ClusterError};
 use serde_json::json;
 
@@ -19,7 +20,16 @@ pub(super) enum ControlError {
     NotFound(String),
     /// A method that the resource has not.
     #[error("the method is not allowed here")]
-    Method(&'static str),
+    Method(String),
+    /// A body that is not said to be JSON.
+    #[error("the body must be of the type application/json")]
+    NotJson,
+    /// It contradicts what is there.
+    #[error("{0}")]
+    Conflict(String),
+    /// A change of the faults.
+    #[error(transparent)]
+    Fault(#[from] NotChanged),
     /// A query parameter.
     #[error("{0}")]
     Parameter(String),
@@ -61,10 +71,16 @@ impl ResponseError for ControlError {
             Self::Unauthorised => StatusCode::UNAUTHORIZED,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Parameter(_) | Self::Json(_) => StatusCode::BAD_REQUEST,
             Self::Secrets | Self::Remote => StatusCode::FORBIDDEN,
             Self::Body(error) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST),
-            Self::Ambiguous(_) => StatusCode::CONFLICT,
+            Self::Ambiguous(_) | Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Fault(error) => match error {
+                NotChanged::NameTaken(_) => StatusCode::CONFLICT,
+                NotChanged::Unknown(_) => StatusCode::NOT_FOUND,
+                NotChanged::Invalid(..) | NotChanged::TooMany => StatusCode::BAD_REQUEST,
+            },
             Self::Cluster(error) => of_cluster(error),
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotReady | Self::TooManyReaders | Self::Node(AskError::Busy | AskError::Gone) => {
@@ -79,7 +95,7 @@ impl ResponseError for ControlError {
         let mut response = HttpResponse::build(status);
         match self {
             Self::Unauthorised => response.insert_header((header::WWW_AUTHENTICATE, "Bearer")),
-            Self::Method(allowed) => response.insert_header((header::ALLOW, *allowed)),
+            Self::Method(allowed) => response.insert_header((header::ALLOW, allowed.as_str())),
             _ if status == StatusCode::SERVICE_UNAVAILABLE => {
                 response.insert_header((header::RETRY_AFTER, "1"))
             }

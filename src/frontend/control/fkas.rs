@@ -10,21 +10,20 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, HttpResponse, web};
 use metalsim_actors::kube::version::KubernetesVersion;
 use metalsim_actors::shell::AskError;
-use serde::de::DeserializeOwned;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Api;
 use super::error::ControlError;
+use super::{Api, read_body};
 use crate::cluster::keys::GivenKeys;
 use crate::cluster::names::ClusterName;
 use crate::cluster::registered::{RegisterError, RegisteredNode, Registering};
-use crate::frontend::body;
 
 /// The namespace of a cluster for which none is named.
 const USUAL_NAMESPACE: &str = "default";
 
 /// The name of a cluster in a request.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Named {
     cluster: Option<String>,
     namespace: Option<String>,
@@ -32,8 +31,8 @@ struct Named {
     resource: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct RegisterRequest {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct RegisterRequest {
     #[serde(flatten)]
     named: Named,
     #[serde(flatten)]
@@ -42,17 +41,17 @@ struct RegisterRequest {
 }
 
 /// What `POST /register` answers: Go's names of the fields.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
-struct Registered {
+pub(super) struct Registered {
     resource_name: String,
     host: String,
     port: u16,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct NodeRequest {
+pub(super) struct NodeRequest {
     #[serde(flatten)]
     named: Named,
     node_name: Option<String>,
@@ -64,7 +63,7 @@ struct NodeRequest {
 }
 
 /// Labels: a table, or a text as `kubectl get --show-labels` prints them.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum GivenLabels {
     Table(BTreeMap<String, Option<String>>),
@@ -119,16 +118,6 @@ fn version(text: Option<String>) -> Result<Option<KubernetesVersion>, ControlErr
         .transpose()
 }
 
-/// Reads a body whatever its content type, as FKAS does.
-async fn read<T: DeserializeOwned>(
-    request: &HttpRequest,
-    api: &Api,
-    payload: web::Payload,
-) -> Result<T, ControlError> {
-    let body = body::read(request, payload, &api.bodies).await?;
-    serde_json::from_slice(&body.bytes).map_err(|error| ControlError::Json(error.to_string()))
-}
-
 /// Carries something out even if the client hangs up.
 pub(super) async fn detached<T: 'static>(
     work: impl Future<Output = Result<T, RegisterError>> + 'static,
@@ -144,7 +133,7 @@ pub(super) async fn register(
     payload: web::Payload,
 ) -> Result<HttpResponse, ControlError> {
     api.authorise(&request)?;
-    let asked: RegisterRequest = read(&request, &api, payload).await?;
+    let asked: RegisterRequest = read_body(&request, &api, payload).await?;
     let name = asked.named.read()?;
     let wanted = Registering {
         name: name.clone(),
@@ -170,7 +159,7 @@ pub(super) async fn update_node(
     payload: web::Payload,
 ) -> Result<HttpResponse, ControlError> {
     api.authorise(&request)?;
-    let asked: NodeRequest = read(&request, &api, payload).await?;
+    let asked: NodeRequest = read_body(&request, &api, payload).await?;
     let name = asked
         .node_name
         .filter(|name| !name.is_empty())

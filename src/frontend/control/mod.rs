@@ -1,28 +1,29 @@
-//! The control API: health, metrics, nodes and clusters, for those who run the simulator.
+//! The control API: health, metrics, nodes, faults, events and clusters, for those who run the simulator.
 //!
-//! | path | answer |
+//! [`operations`] lists all of it; routes and the document at `/openapi.json` are made from there. What needs more words:
+//!
+//! | path | |
 //! | --- | --- |
-//! | `/healthz` | 200: the process lives |
-//! | `/readyz` | 200 once every listener is open, 503 before and while draining |
-//! | `/metrics` | `OpenMetrics` text |
-//! | `/api/v1/nodes` | nodes from the directory, without waking them: `limit`, `continue`, `label=<key>=<value>` (repeatable), `phase` |
-//! | `/api/v1/nodes/<name or uuid>` | one node, asked in its actor |
-//! | `/api/v1/nodes/<name or uuid>/config-drive` | the config drive on its disk, and the system that it makes; `secrets=true` shows user data too, only with a token configured |
-//! | `/api/v1/events` | what happens, as server-sent events: `after`, `node`, `kind`, `cluster`: [`events`] |
-//! | `/api/v1/clusters` | clusters: `limit`, `continue` |
-//! | `DELETE /api/v1/clusters/<name>` | ends a registered cluster: `namespace` where the name alone is not enough |
-//! | `/api/v1/clusters/<name>/kubeconfig` | its administrator's kubeconfig, only with a token or from the machine itself |
+//! | `/readyz` | 503 before every listener is open, and while draining |
+//! | `/api/v1/nodes` | from the directory, without waking the nodes; one node is asked in its actor |
+//! | `/api/v1/faults`, `.../labels`, `.../power`, `.../kill` | live control: [`crate::live`] |
+//! | `/api/v1/events` | [`events`] |
 //! | `POST /register`, `PUT /updateNode` | as FKAS has them: [`fkas`] |
 //!
-//! With a token configured all but the first two want `Authorization: Bearer <token>`. Errors are
+//! With a token configured all but `/healthz`, `/readyz` and `/openapi.json` want `Authorization: Bearer <token>`. Errors are
 //! `{"error": {"code": <status>, "message": <text>}}`.
 
 mod clusters;
 mod config_drive;
 mod error;
 mod events;
+mod faults;
 mod fkas;
+mod labels;
 mod nodes;
+mod openapi;
+mod operations;
+mod power;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,14 +31,17 @@ use std::sync::Arc;
 use actix_web::http::header;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, guard, web};
 use metalsim_actors::time::Clock;
+use serde::de::DeserializeOwned;
 
 use self::error::ControlError;
-use super::body::BodyLimits;
+use self::operations::{OPERATIONS, Operation, Verb};
+use super::body::{self, BodyLimits};
 use super::measure::NoRoute;
 use super::readiness::Readiness;
 use crate::cluster::manager::Manager;
 use crate::directory::Directory;
 use crate::events::EventLog;
+use crate::live::Live;
 use crate::observer::Exposition;
 
 /// What the API needs.
@@ -55,6 +59,8 @@ pub struct ControlApi {
     pub redfish: Arc<[Box<str>]>,
     /// The clusters.
     pub clusters: Arc<Manager>,
+    /// What can be changed while the run goes on.
+    pub live: Arc<Live>,
     /// The events.
     pub events: Arc<EventLog>,
     /// Limits of request bodies.
@@ -82,45 +88,66 @@ impl ControlApi {
 /// The routes.
 pub fn configure(api: ControlApi) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static {
     move |config| {
-        config
-            .app_data(web::Data::new(api.clone()))
-            .service(readable("/healthz").route(reading().to(healthz)))
-            .service(readable("/readyz").route(reading().to(readyz)))
-            .service(readable("/metrics").route(reading().to(metrics)))
-            .service(readable("/api/v1/nodes").route(reading().to(nodes::list)))
-            .service(readable("/api/v1/nodes/{node}").route(reading().to(nodes::get)))
-            .service(readable("/api/v1/nodes/{node}/config-drive").route(reading().to(config_drive::get)))
-            .service(readable("/api/v1/events").route(reading().to(events::stream)))
-            .service(readable("/api/v1/clusters").route(reading().to(clusters::list)))
-            .service(
-                allowing("/api/v1/clusters/{cluster}", "DELETE").route(web::delete().to(clusters::delete)),
-            )
-            .service(
-                readable("/api/v1/clusters/{cluster}/kubeconfig").route(reading().to(clusters::kubeconfig)),
-            )
-            .service(allowing("/register", "POST").route(web::post().to(fkas::register)))
-            .service(allowing("/updateNode", "PUT").route(web::put().to(fkas::update_node)))
-            .default_service(web::to(not_found));
+        config.app_data(web::Data::new(api.clone()));
+        for operations in OPERATIONS.chunk_by(|one, next| one.path == next.path) {
+            config.service(resource(operations));
+        }
+        config.default_service(web::to(not_found));
     }
 }
 
 type Api = web::Data<ControlApi>;
 
-fn readable(path: &str) -> actix_web::Resource {
-    allowing(path, "GET, HEAD")
-}
-
-/// A resource that says which methods it has.
-fn allowing(path: &str, methods: &'static str) -> actix_web::Resource {
-    let refuse = move |request: HttpRequest, api: Api| async move {
+/// The operations of one path. To other methods it says which it has.
+fn resource(operations: &'static [Operation]) -> actix_web::Resource {
+    let path = operations.first().map_or("", |operation| operation.path);
+    let mut resource = web::resource(path);
+    for operation in operations {
+        let route = (operation.route)();
+        resource = resource.route(match operation.verb {
+            Verb::Get => route.guard(guard::Any(guard::Get()).or(guard::Head())),
+            Verb::Post => route.guard(guard::Post()),
+            Verb::Put => route.guard(guard::Put()),
+            Verb::Patch => route.guard(guard::Patch()),
+            Verb::Delete => route.guard(guard::Delete()),
+        });
+    }
+    resource.default_service(web::to(move |request: HttpRequest, api: Api| async move {
         api.authorise(&request)?;
-        Err::<HttpResponse, _>(ControlError::Method(methods))
-    };
-    web::resource(path).default_service(web::to(refuse))
+        let methods: Vec<&str> = operations
+            .iter()
+            .map(|operation| operation.verb.allowed())
+            .collect();
+        Err::<HttpResponse, _>(ControlError::Method(methods.join(", ")))
+    }))
 }
 
-fn reading() -> actix_web::Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+/// Reads a body whatever its content type, as FKAS does.
+async fn read_body<T: DeserializeOwned>(
+    request: &HttpRequest,
+    api: &Api,
+    payload: web::Payload,
+) -> Result<T, ControlError> {
+    let body = body::read(request, payload, &api.bodies).await?;
+    serde_json::from_slice(&body.bytes).map_err(|error| ControlError::Json(error.to_string()))
+}
+
+/// Reads a body that says it is JSON: a page of some web site can send others without asking.
+async fn read_json<T: DeserializeOwned>(
+    request: &HttpRequest,
+    api: &Api,
+    payload: web::Payload,
+) -> Result<T, ControlError> {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|text| text.to_str().ok()?.split(';').next());
+    let is_json = content_type.is_some_and(|text| {
+        let text = text.trim().to_ascii_lowercase();
+        text == "application/json" || text == "application/merge-patch+json"
+    });
+    if !is_json {
+        return Err(ControlError::NotJson);
+    }
+    read_body(request, api, payload).await
 }
 
 async fn healthz() -> HttpResponse {

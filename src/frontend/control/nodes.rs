@@ -10,6 +10,7 @@ use metalsim_actors::node::phase::Phase;
 use metalsim_actors::node::{Labels, Node};
 use metalsim_actors::shell::NodeRef;
 use metalsim_actors::time::{Clock, SimInstant};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -22,13 +23,17 @@ const USUAL_LIMIT: usize = 500;
 const MOST_LIMIT: usize = 5000;
 
 /// A node as the list shows it.
-#[derive(Serialize)]
-struct Summary<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Summary<'a> {
     name: &'a str,
+    #[schemars(with = "String")]
     uuid: NodeId,
+    /// Of its first network interface.
+    #[schemars(with = "Option<String>")]
     mac: Option<MacAddress>,
+    #[schemars(with = "Vec<String>")]
     macs: &'a [MacAddress],
-    labels: &'a Labels,
+    labels: Arc<Labels>,
     power: PowerState,
     phase: Phase,
     /// What the config drive of the running system made of it.
@@ -38,14 +43,14 @@ struct Summary<'a> {
 }
 
 /// An installed system in short.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct System {
     hostname: Option<Box<str>>,
     intent: &'static str,
 }
 
 /// Where a node's BMC is.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Redfish<'a> {
     address: &'a str,
     system: String,
@@ -121,13 +126,15 @@ impl Query {
         Ok(query)
     }
 
-    fn takes(&self, node: &NodeRef) -> bool {
-        let labels = &node.identity().labels;
+    fn takes(&self, api: &ControlApi, node: &NodeRef) -> bool {
         self.phase.is_none_or(|phase| node.phase() == phase)
-            && self
-                .labels
-                .iter()
-                .all(|(key, value)| labels.get(key.as_str()).is_some_and(|known| **known == **value))
+            && (self.labels.is_empty() || self.fits(&api.directory.labels(node)))
+    }
+
+    fn fits(&self, labels: &Labels) -> bool {
+        self.labels
+            .iter()
+            .all(|(key, value)| labels.get(key.as_str()).is_some_and(|known| **known == **value))
     }
 }
 
@@ -139,7 +146,7 @@ pub(super) async fn list(request: HttpRequest, api: Api) -> Result<HttpResponse,
     let mut items = Vec::new();
     let mut next = None;
     for (position, node) in nodes.iter().enumerate().skip(query.start) {
-        if !query.takes(node) {
+        if !query.takes(&api, node) {
             continue;
         }
         if items.len() == query.limit {
@@ -158,7 +165,7 @@ fn summary<'a>(api: &'a ControlApi, position: usize, node: &'a NodeRef) -> Summa
         uuid: identity.id,
         mac: identity.macs.first().copied(),
         macs: &identity.macs,
-        labels: &identity.labels,
+        labels: api.directory.labels(node),
         power: node.power(),
         phase: node.phase(),
         system: node.system().map(|system| System {
