@@ -3,6 +3,7 @@
 mod cluster_serve;
 mod config_check;
 mod fault;
+mod metrics;
 mod node;
 mod remote;
 mod run;
@@ -47,6 +48,8 @@ enum Command {
     /// Checks and explains scenarios: fleets with a timeline of faults and with expectations
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
+    /// Lists the metrics that are exposed
+    Metrics(metrics::MetricsArgs),
     /// Makes a machine's user data as Cluster API's kubeadm bootstrap provider does
     #[command(name = "userdata")]
     UserData(Box<userdata::UserDataArgs>),
@@ -134,6 +137,7 @@ impl Cli {
             Command::Node(command) => node::run(&command),
             Command::Config(command) => config_check::run(&command),
             Command::Scenario(command) => scenario::run(&command),
+            Command::Metrics(args) => metrics::run(&args),
             Command::UserData(args) => userdata::run(&args),
         };
         match result {

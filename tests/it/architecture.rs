@@ -407,7 +407,7 @@ fn dependencies_of_the_program_point_one_way() {
             "scenario",
         ],
     ));
-    complaints.extend(only(&sources, "scenario", &["settings", "observer"]));
+    complaints.extend(only(&sources, "scenario", &["settings", "observer", "telemetry"]));
     complaints.extend(only(&sources, "values", &[]));
     // Clusters open listeners, and API servers lead to clusters: beside listeners, clusters know nothing of the surfaces.
     for source in sources
