@@ -6,7 +6,7 @@ use metalsim_actors::fault::Glob;
 
 use super::Expectation;
 use crate::settings::nearest;
-use crate::telemetry::definitions::{self, ALL, Definition, Kind};
+use crate::telemetry::definitions::{self, ALL, Definition, Kind, PREFIX};
 
 /// What is wrong: the parameter, as keys below the expectation, and the reason.
 pub(super) type Wrong = (Vec<String>, String);
@@ -64,10 +64,17 @@ fn about(keys: &[&str], name: &str, labels: &Labels, quantile: bool) -> Vec<Wron
 fn unknown(name: &str) -> String {
     let known: Vec<String> = ALL
         .iter()
-        .flat_map(|definition| definition.series().into_iter().chain([definition.shown()]))
+        .flat_map(|definition| {
+            definition
+                .series()
+                .into_iter()
+                .chain([definition.name.to_owned()])
+        })
         .collect();
-    match nearest(name, known.iter().map(String::as_str)) {
-        Some(near) => format!("there is no metric {name}; did you mean {near}?"),
+    // What all begin with does not make them alike.
+    let own = |name| str::strip_prefix(name, PREFIX).unwrap_or(name);
+    match nearest(own(name), known.iter().map(|name| own(name))) {
+        Some(near) => format!("there is no metric {name}; did you mean {PREFIX}{near}?"),
         None => format!("there is no metric {name}; `metalsim metrics` lists them"),
     }
 }
@@ -177,7 +184,7 @@ mod tests {
             }})),
             [
                 "of.labels.result: no value of the label fits no; known are agent, disk, live, failed",
-                "to.name: there is no metric metalsim_botos; did you mean metalsim_boots_total?",
+                "to.name: there is no metric metalsim_botos; did you mean metalsim_boots?",
             ]
         );
     }

@@ -7,6 +7,9 @@ use std::fmt::{self, Write as _};
 
 use super::labels;
 
+/// What all names begin with.
+pub const PREFIX: &str = "metalsim_";
+
 /// A metric.
 #[derive(Debug)]
 pub struct Definition {
@@ -350,6 +353,7 @@ mod tests {
                 assert_eq!(find(&series).map(|found| found.name), Some(definition.name));
             }
             assert!(!definition.help.ends_with('.'), "{}", definition.name);
+            assert!(definition.name.starts_with(PREFIX), "{}", definition.name);
             for suffix in ["_total", "_count", "_sum", "_bucket"] {
                 assert!(!definition.name.ends_with(suffix), "{}", definition.name);
             }

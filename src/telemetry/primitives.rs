@@ -150,7 +150,7 @@ impl Distribution {
     /// meanwhile.
     pub(super) fn read(&self) -> (f64, u64, Vec<(f64, u64)>) {
         let counts = self.counts();
-        let limits = self.scale.limits.iter().copied().chain([f64::MAX]);
+        let limits = self.scale.limits.iter().copied().chain([f64::INFINITY]);
         let buckets = limits.zip(counts.iter().copied()).collect();
         let parts: u64 = self.cells.iter().map(|cell| cell.sum.load(Relaxed)).sum();
         #[expect(clippy::cast_precision_loss, reason = "a sum for people: 15 digits will do")]
@@ -192,7 +192,7 @@ mod tests {
             assert_eq!(distribution.count(), 8);
             let (sum, count, buckets) = distribution.read();
             assert_eq!((sum, count), (14.002, 8));
-            assert_eq!(buckets, [(1.0, 4), (2.0, 2), (f64::MAX, 2)]);
+            assert_eq!(buckets, [(1.0, 4), (2.0, 2), (f64::INFINITY, 2)]);
         }
     }
 

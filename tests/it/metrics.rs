@@ -419,6 +419,15 @@ async fn labels_stay_closed_whatever_clients_send() {
     for series in &series {
         check_closed(series);
     }
+    // What is above the highest limit is in a bucket too: quantiles are nothing without it.
+    let count = |suffix: &str| {
+        series
+            .iter()
+            .filter(|series| series.name.ends_with(suffix))
+            .count()
+    };
+    let last = r#"le="+Inf""#;
+    assert_eq!(page.matches(last).count(), count("_seconds_count"));
     let value = |name: &str, labels: &[(&str, &str)]| -> f64 {
         let fits = |series: &&Series| {
             series.name == name

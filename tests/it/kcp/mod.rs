@@ -17,6 +17,7 @@ use metalsim::cluster::endpoints::Addressing;
 use metalsim::cluster::names::ClusterName;
 use metalsim::cluster::registered::{RegisterError, Registering};
 use metalsim::forge::Role;
+use metalsim::observer::Exposition as _;
 
 use crate::world::{Plan, World, own_address, until};
 use access::Access;
@@ -213,6 +214,23 @@ async fn a_member_that_is_lost_is_replaced() {
         .members;
     assert_eq!(after, before);
     assert_eq!(controllers.nodes.find("cp-2")["metadata"]["uid"], uid);
+
+    // Of all this there are counts; and one goes with the quorum.
+    let lists = r#"metalsim_requests_total{protocol="etcd",method="POST",route="/etcdserverpb.Cluster/MemberList",status="2xx"} "#;
+    assert!(world.metrics.render().contains(lists));
+    let shows = |line: &'static str| {
+        let metrics = Arc::clone(&world.metrics);
+        until(line, move || {
+            let shown = metrics.render().lines().any(|shown| shown == line);
+            std::future::ready(shown)
+        })
+    };
+    shows(r#"metalsim_cluster_etcd_quorum{quorum="true"} 1"#).await;
+    shows(r#"metalsim_cluster_nodes{ready="true"} 3"#).await;
+    machines.power_off("cp-2");
+    machines.power_off("cp-3");
+    shows(r#"metalsim_cluster_etcd_quorum{quorum="false"} 1"#).await;
+    shows(r#"metalsim_cluster_machines{role="control_plane",state="stopped"} 2"#).await;
     world.stop().await;
 }
 

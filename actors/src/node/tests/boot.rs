@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::node::bmc::{
     BmcCommand, BootMode, BootPatch, BootTarget, LogEvent, Media, OverrideEnabled, ResetType, TransferMethod,
 };
-use crate::node::effect::{BootFailure, BootImage, Effect, Outcome};
+use crate::node::effect::{BootFailure, BootImage, Effect, Outcome, Record};
 use crate::node::firmware::{BootProgress, Host, System};
+use crate::node::phase::Phase;
 use crate::node::profile::BiosValue;
 use crate::node::{Refused, Reply};
 use crate::testkit::Rig;
@@ -44,6 +45,35 @@ fn a_once_override_serves_one_boot() {
         Host::NoBootDevice,
         "the second boot takes the blank disk"
     );
+}
+
+/// However late the timer is served.
+#[test]
+fn phases_tell_how_long_they_lasted() {
+    let mut rig = Rig::new(Timing {
+        power_on: Latency::millis(2000),
+        post: Latency::millis(30_000),
+        ..Timing::instant()
+    });
+    rig.pass(Duration::from_secs(100));
+    rig.reset(ResetType::On);
+    rig.pass(Duration::from_secs(3600));
+    rig.reset(ResetType::ForceOff);
+    let lasted: Vec<(Phase, u64)> = rig
+        .records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Phase(change) => Some((change.from?, change.lasted?.as_secs())),
+            _ => None,
+        })
+        .collect();
+    let expected = [
+        (Phase::Off, 100),
+        (Phase::PoweringOn, 2),
+        (Phase::Post, 30),
+        (Phase::NoBootDevice, 3568),
+    ];
+    assert_eq!(lasted, expected);
 }
 
 #[test]
