@@ -5,6 +5,7 @@
 
 mod clusters;
 mod fleet;
+mod installed;
 pub mod scenario;
 
 use std::net::{SocketAddr, TcpListener};

@@ -11,6 +11,7 @@ use metalsim_actors::node::{Identity, Kind};
 use metalsim_actors::shell::{Fleet, NodeStart, Permits, Services, ShardPlan};
 
 use super::Common;
+use super::installed::Installer;
 use crate::cluster::manager::{Manager, ManagerPort};
 use crate::outbound::boot_media::{IronicAccess, MediaReader, MediaSettings};
 use crate::outbound::config_drives::DriveReader;
@@ -82,11 +83,10 @@ pub(super) async fn start(
         agent,
         known: Vec::new(),
     };
-    let starts: Vec<NodeStart> = settings
-        .nodes
-        .iter()
-        .zip((0..).map(NodeIndex))
-        .map(|(node, index)| NodeStart {
+    let mut installer = Installer::new(clusters, settings.clusters.kubernetes_version.clone());
+    let mut starts = Vec::with_capacity(settings.nodes.len());
+    for (index, node) in (0..).map(NodeIndex).zip(&settings.nodes) {
+        starts.push(NodeStart {
             identity: Arc::new(Identity {
                 index,
                 id: node.id,
@@ -96,8 +96,9 @@ pub(super) async fn start(
             }),
             kind: kinds.of(&node.profile, node.http_root.as_ref()),
             power_on: node.power_on,
-        })
-        .collect();
+            installed: installer.install(node)?,
+        });
+    }
     let identities = starts.iter().map(|start| Arc::clone(&start.identity));
     common.events.recorder.know(identities);
     let plan = ShardPlan {

@@ -155,6 +155,15 @@ impl Endpoints {
         ))
     }
 
+    /// Leases an endpoint for a cluster that opens it later, as [`Self::opening`] says.
+    ///
+    /// # Errors
+    /// See [`LeaseError`].
+    pub fn reserve(&self, cluster: &ClusterName) -> Result<Endpoint, LeaseError> {
+        let (endpoint, _) = self.lease(cluster, |_| false)?;
+        Ok(endpoint)
+    }
+
     /// Takes a lease back. Tells whether there was one.
     pub fn give_back(&self, endpoint: &str) -> bool {
         self.lock().taken.remove(endpoint)

@@ -4,12 +4,14 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use metalsim_actors::fault::words::Role;
 use metalsim_actors::fault::{Fleet, NodeIndex};
 use metalsim_actors::ids::{MacAddress, NodeId};
 use metalsim_actors::node::profile::{HardwareProfile, NicProfile};
 
 use super::node_list::ListedNode;
 use super::values::NamePattern;
+use crate::values::names::ClusterName;
 
 /// More nodes than this are a slip of the pen, not a fleet.
 pub(super) const MOST_NODES: u64 = 10_000_000;
@@ -37,6 +39,17 @@ pub struct NodeSpec {
     pub power_on: bool,
     /// Where its network's DHCP server sends it for its boot script; no slash at the end.
     pub http_root: Option<Arc<str>>,
+    /// The cluster of which the system on its disk makes it a node.
+    pub cluster: Option<Arc<Member>>,
+}
+
+/// A part in a cluster of the simulation's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The cluster.
+    pub name: ClusterName,
+    /// The machine's part in it.
+    pub role: Role,
 }
 
 /// The nodes as the selectors of faults look at them.
@@ -64,6 +77,7 @@ pub(super) struct Part {
     pub(super) labels: Arc<Labels>,
     pub(super) power_on: bool,
     pub(super) http_root: Option<Arc<str>>,
+    pub(super) cluster: Option<Arc<Member>>,
 }
 
 /// The nodes of an entry.
@@ -100,6 +114,7 @@ pub(super) fn expand(parts: Vec<Part>) -> (Vec<NodeSpec>, Vec<(usize, String)>) 
             labels,
             power_on,
             http_root,
+            cluster,
         } = part;
         match members {
             Members::Pattern {
@@ -119,6 +134,7 @@ pub(super) fn expand(parts: Vec<Part>) -> (Vec<NodeSpec>, Vec<(usize, String)>) 
                         profile: Arc::clone(&profile),
                         power_on,
                         http_root: http_root.clone(),
+                        cluster: cluster.clone(),
                     }
                 }));
             }
@@ -143,6 +159,7 @@ pub(super) fn expand(parts: Vec<Part>) -> (Vec<NodeSpec>, Vec<(usize, String)>) 
                         profile,
                         power_on: node.power_on.unwrap_or(power_on),
                         http_root: http_root.clone(),
+                        cluster: cluster.clone(),
                     }
                 }));
             }
@@ -303,6 +320,7 @@ mod tests {
             labels: Arc::default(),
             power_on: false,
             http_root: None,
+            cluster: None,
         }
     }
 

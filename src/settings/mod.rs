@@ -8,6 +8,7 @@ mod clusters;
 mod decode;
 mod fleet;
 mod layers;
+mod members;
 mod node_list;
 mod problem;
 mod profiles;
@@ -27,7 +28,7 @@ use serde_json::Value;
 
 pub use self::clusters::Clusters;
 pub(crate) use self::decode::{Decoder, nearest};
-pub use self::fleet::{Labels, NodeList, NodeSpec};
+pub use self::fleet::{Labels, Member, NodeList, NodeSpec};
 pub use self::layers::{ENVIRONMENT_PREFIX, Overlay, Sources};
 pub(crate) use self::layers::{KeyPath, Origin, Tree};
 pub use self::problem::{Invalid, Problem};

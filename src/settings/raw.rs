@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use metalsim_actors::fault::words::Role;
 use metalsim_actors::kube::controller::Behaviour;
 use metalsim_actors::timing::Timing;
 use schemars::JsonSchema;
@@ -88,7 +89,20 @@ pub(crate) struct RawFleet {
     pub(super) power: Option<PowerValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) http_root: Option<HttpUrl>,
+    /// An operating system is on the disk already, which makes the machine a node of this cluster when it boots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cluster: Option<RawMember>,
     pub(super) labels: BTreeMap<Box<str>, LabelValue>,
+}
+
+/// A part in a cluster of the simulation's own. Its first control plane forms it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMember {
+    /// Name of the cluster.
+    pub(super) name: Box<str>,
+    /// The machines' part in it.
+    pub(super) role: Role,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

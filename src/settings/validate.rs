@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::decode::Decoder;
 use super::fleet::{self, Labels, MOST_NODES, Members, NodeSpec, Part};
 use super::layers::KeyPath;
+use super::members;
 use super::node_list;
 use super::profiles::{self, DEFAULT_PROFILE, file_reason};
 use super::raw::{
@@ -119,8 +120,13 @@ pub(super) fn validate(raw: Raw, decoder: &mut Decoder) -> Settings {
                 .as_ref()
                 .or(default_root.as_ref())
                 .map(|url| url.as_str().into()),
+            cluster: entry
+                .cluster
+                .as_ref()
+                .and_then(|member| members::part(member, &path, decoder)),
         });
     }
+    members::without_control_plane(&parts, decoder);
     Settings {
         seed: raw.seed,
         speed: raw.speed,

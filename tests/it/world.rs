@@ -164,6 +164,7 @@ impl World {
                     }),
                     kind: Arc::clone(&plan.kind),
                     power_on: false,
+                    installed: None,
                 }
             })
             .collect();

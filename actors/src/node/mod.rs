@@ -33,7 +33,7 @@ use std::sync::Arc;
 use self::affliction::Afflictions;
 use self::agent::{Agent, AgentReply, AgentRequest, AgentSettings};
 use self::bmc::{Bmc, BmcCommand, BootTarget, PowerState};
-use self::disk::Disk;
+use self::disk::{Disk, DiskChange, Image};
 use self::effect::{Cause, Outcome};
 use self::firmware::{BootProgress, Host};
 use self::os::membership::Activity;
@@ -221,6 +221,14 @@ impl Node {
             faults_seen: SimInstant::START,
             fault_edge: None,
         }
+    }
+
+    /// Puts a system on its disk, as if Ironic had deployed it. Before its life begins.
+    pub(crate) fn install(&mut self, image: Image, config_drive: Arc<str>) {
+        self.disk.apply(DiskChange::Write {
+            image: Box::new(image),
+            config_drive: Some(config_drive),
+        });
     }
 
     /// Who it is.

@@ -14,4 +14,4 @@ pub use self::board::FaultBoard;
 pub use self::cluster::{ClusterError, ClusterRef, ClusterServices};
 pub use self::handle::{AskError, NodeRef, Permits};
 pub use self::node::Services;
-pub use self::supervisor::{Fleet, NodeStart, ShardPlan, Shards};
+pub use self::supervisor::{Fleet, Installed, NodeStart, ShardPlan, Shards};

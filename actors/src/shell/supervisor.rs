@@ -12,6 +12,7 @@ use super::board::FaultBoard;
 use super::handle::{NodeRef, Permits};
 use super::node::{NodeActor, Services};
 use crate::fault::{Change, FaultSet, Fleet as FleetList, NotChanged};
+use crate::node::disk::Image;
 use crate::node::{Effect, Effects, Identity, Kind, Node, Record};
 use crate::ports::{ShellEvent, Whom};
 use crate::seed::Seed;
@@ -30,6 +31,17 @@ pub struct NodeStart {
     pub kind: Arc<Kind>,
     /// It starts with power on, and boots.
     pub power_on: bool,
+    /// What is on its disk; none: nothing.
+    pub installed: Option<Installed>,
+}
+
+/// A system on a disk.
+#[derive(Clone, Debug)]
+pub struct Installed {
+    /// The image.
+    pub image: Image,
+    /// The config drive: base64 of a gzipped ISO 9660 file system.
+    pub config_drive: Arc<str>,
 }
 
 /// How nodes are spread over threads.
@@ -67,6 +79,9 @@ impl Fleet {
             let own = node_seed.child(&start.identity.id.to_string());
             let mut node = Node::new(start.identity, start.kind, own);
             let mut effects = Effects::under(services.faults.against(node.identity().index));
+            if let Some(Installed { image, config_drive }) = start.installed {
+                node.install(image, config_drive);
+            }
             // However long the start of the fleet takes, its life begins at the start of time.
             node.start(SimInstant::START, start.power_on, &mut effects);
             let id = node.identity().id;

@@ -48,6 +48,7 @@ impl World {
                 identity: identity(&format!("n{index}")),
                 kind: Arc::clone(&kind),
                 power_on: false,
+                installed: None,
             })
             .collect();
         let plan = ShardPlan {

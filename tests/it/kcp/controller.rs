@@ -405,7 +405,7 @@ impl Controllers {
         self.api.delete(&path).await.must(404);
         until("the node and its pods to be gone", || async {
             let is_gone = |component: &&str| self.pods.find(&format!("{component}-{name}")).is_null();
-            self.nodes.find(name).is_null() && COMPONENTS.iter().all(|component| is_gone(component))
+            self.nodes.find(name).is_null() && COMPONENTS.iter().all(is_gone)
         })
         .await;
     }

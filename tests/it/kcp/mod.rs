@@ -285,6 +285,10 @@ async fn a_restart_of_the_only_machine_opens_its_endpoint_again() {
         .clusters
         .find(&machines.cluster.settings.endpoint.to_string())
         .unwrap();
+    // It looks, and finds the port taken.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
     assert!(!cluster.is_open());
     drop(squatter);
     until("the API server to be back", || async {
