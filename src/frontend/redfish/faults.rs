@@ -10,7 +10,7 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use actix_web::http::{Method as HttpMethod, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use metalsim_actors::fault::words::{BadBody, Method, Unreachable};
 use metalsim_actors::fault::{Site, SiteKind, Struck, What};
 use metalsim_actors::shell::NodeRef;
@@ -179,6 +179,11 @@ fn malformed(body: &Bytes) -> Bytes {
 fn truncated(body: &Bytes) -> BoxBody {
     let half = body.slice(..body.len() / 2);
     let cut = io::Error::from(io::ErrorKind::ConnectionReset);
-    let parts = stream::iter([Ok(half), Err(cut)]);
-    BoxBody::new(SizedStream::new(body.len() as u64, parts))
+    // What is there leaves before the connection ends.
+    let end = stream::once(async {
+        tokio::task::yield_now().await;
+        Err(cut)
+    });
+    let parts = stream::once(std::future::ready(Ok(half))).chain(end);
+    BoxBody::new(SizedStream::new(body.len() as u64, Box::pin(parts)))
 }

@@ -128,7 +128,7 @@ async fn bodies_that_are_broken() {
 #[actix_web::test]
 async fn media_that_are_not_there() {
     let (world, [hit, _]) = world().await;
-    let media = hit.replace("Systems", "Managers") + "/VirtualMedia/Cd";
+    let media = format!("{hit}/VirtualMedia/Cd");
     let insert = format!("{media}/Actions/VirtualMedia.InsertMedia");
     let image = json!({"Image": "http://127.0.0.1/boot.iso"});
     world.set_faults(first(json!({}), json!({"media_insert_fails": {"status": 500}})));
