@@ -10,6 +10,7 @@ pub mod forge;
 pub mod frontend;
 pub mod observer;
 pub mod outbound;
+pub mod report;
 pub mod scenario;
 pub mod settings;
 pub mod telemetry;

@@ -2,6 +2,7 @@
 
 mod cluster_serve;
 mod config_check;
+mod report;
 mod run;
 mod scenario;
 mod userdata;
@@ -38,6 +39,8 @@ enum Command {
     /// Checks and explains scenarios: fleets with a timeline of faults and with expectations
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
+    /// Renders a run's report again, from its JSON form
+    Report(report::ReportArgs),
     /// Makes a machine's user data as Cluster API's kubeadm bootstrap provider does
     #[command(name = "userdata")]
     UserData(Box<userdata::UserDataArgs>),
@@ -123,6 +126,7 @@ impl Cli {
             Command::Cluster(command) => cluster_serve::run(&command),
             Command::Config(command) => config_check::run(&command),
             Command::Scenario(command) => scenario::run(&command),
+            Command::Report(args) => report::run(&args),
             Command::UserData(args) => userdata::run(&args),
         };
         match result {
@@ -133,6 +137,7 @@ impl Cli {
                     if error.is::<Invalid>()
                         || error.is::<userdata::Unusable>()
                         || error.is::<scenario::Unusable>()
+                        || error.is::<report::NoReport>()
                     {
                         INVALID_SETTINGS
                     } else {
