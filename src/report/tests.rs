@@ -192,9 +192,7 @@ proptest! {
         let found: Vec<_> = report.slowest.iter().map(|slow| (slow.journey_ms, slow.node.clone(), slow.arrived)).collect();
         let expected: Vec<_> = slow.iter().map(|(length, node, arrived)| (*length, format!("n{node}"), *arrived)).collect();
         prop_assert_eq!(found, expected);
-        // It can be read again, and every form of it can be made.
-        prop_assert_eq!(&Report::from_json(report.to_json().as_bytes()).unwrap(), &report);
-        prop_assert!(report.to_html().contains("<h2"));
+        prop_assert_eq!(&Report::from_json(report.to_json().as_bytes()).unwrap(), &report, "it can be read again");
     }
 }
 

@@ -18,6 +18,7 @@ mod kube;
 mod management;
 mod outbound;
 mod redfish;
+mod report;
 mod scenario;
 mod settings;
 mod user_data;

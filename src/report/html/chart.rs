@@ -117,12 +117,14 @@ impl Timeline {
         svg
     }
 
-    /// The time axis at `y`, below the plots, with lines through them from `top`.
-    pub(super) fn time_axis(&self, svg: &mut Svg, top: f64, y: f64) {
+    /// The time axis at `y`, below the plots, with lines through them.
+    pub(super) fn time_axis(&self, svg: &mut Svg, plots: &[(f64, f64)], y: f64) {
         let mut free = f64::NEG_INFINITY;
         for (at, label) in scale::times(self.end, ((self.right - self.left) / 72.0).floor()) {
             let x = self.place(at);
-            svg.line("grid", (x, top), (x, y));
+            for (top, bottom) in plots {
+                svg.line("grid", (x, *top), (x, *bottom));
+            }
             svg.line("axis", (x, y), (x, y + 4.0));
             let half = text::width(&label, TEXT) / 2.0;
             if x - half > free && x + half <= self.width {
@@ -135,26 +137,25 @@ impl Timeline {
         svg.label("unit", middle, y + 34.0, Anchor::Middle, "simulated time");
     }
 
-    /// The stages above the plots and their ends through them; the height that they take.
-    pub(super) fn stages(&self, svg: &mut Svg, stages: &[Stage], bottom: f64) -> f64 {
-        let rows = stage_rows(stages);
-        let height = stages_height(stages);
-        for (row, stage) in rows {
+    /// The stages above the plots, and their ends through them.
+    pub(super) fn stages(&self, svg: &mut Svg, stages: &[Stage], plots: &[(f64, f64)]) {
+        for (row, stage) in stage_rows(stages) {
             let y = row as f64 * STAGE;
             let from = self.place(stage.stretch.from_ms as f64);
             let until = self.place(stage.stretch.until_ms as f64);
             svg.rect("stage", from + 0.5, y + 0.5, until - from - 1.0, STAGE - 3.0);
-            let name = text::fitting(&stage.name, TEXT, until - from - 8.0);
+            let full = text::shortened(&stage.name, MOST_NAME);
+            let name = text::fitting(&full, TEXT, until - from - 8.0);
             if name.chars().count() > 1 {
-                let full = text::shortened(&stage.name, MOST_NAME);
                 let middle = f64::midpoint(from, until);
                 svg.label_of("tick", middle, y + 13.0, Anchor::Middle, &name, &full);
             }
             if until < self.right - 1.0 {
-                svg.line("stage-end", (until, height), (until, bottom));
+                for (top, bottom) in plots {
+                    svg.line("stage-end", (until, *top), (until, *bottom));
+                }
             }
         }
-        height
     }
 
     /// An axis of values for a plot between `top` and `bottom`.

@@ -9,17 +9,17 @@ use crate::report::model::{Report, Spread};
 
 const WIDTH: f64 = 1080.0;
 const LEFT: f64 = 132.0;
-const RIGHT: f64 = 750.0;
+const RIGHT: f64 = 716.0;
 const ROW: f64 = 44.0;
 /// Height of a histogram.
 const BARS: f64 = 24.0;
 /// Columns of a histogram.
-const COLUMNS: usize = 206;
+const COLUMNS: usize = 195;
 /// Right ends of the columns of numbers.
 const NUMBERS: [(f64, &str); 4] = [
-    (836.0, "stays"),
-    (916.0, "median"),
-    (998.0, "95%"),
+    (790.0, "stays"),
+    (886.0, "median"),
+    (983.0, "95%"),
     (1080.0, "longest"),
 ];
 
@@ -80,7 +80,7 @@ pub(super) fn draw(report: &Report) -> Option<Figure> {
         svg: svg.finish(),
         keys: vec![
             Key::new("histogram", "neutral", "box"),
-            Key::new("middle half", "neutral", "line"),
+            Key::new("middle half", "neutral", "half"),
             Key::new("5% to 95%", "neutral", "thin"),
             Key::new("median", "neutral", "tick"),
         ],

@@ -47,7 +47,7 @@ struct Figure {
 struct Key {
     name: String,
     class: String,
-    /// How it is drawn: `box`, which may be `hatched`, `line`, `thin` or `tick`.
+    /// How it is drawn: `box`, which may be `hatched`, `line`, `half`, `thin` or `tick`.
     form: &'static str,
 }
 
@@ -164,12 +164,16 @@ struct Tile {
     name: &'static str,
     value: String,
     note: String,
+    /// It needs a smaller font.
+    long: bool,
 }
 
 fn tile(name: &'static str, value: impl Into<String>, note: impl Into<String>) -> Tile {
+    let value = value.into();
     Tile {
         name,
-        value: value.into(),
+        long: value.chars().count() > 11,
+        value,
         note: note.into(),
     }
 }
@@ -279,28 +283,28 @@ pub(super) fn summary(report: &Report) -> String {
         ));
     }
     // A terminal obeys control characters; a report may come from anywhere.
-    let clean = |line: &String| line.replace(|character: char| character.is_control(), " ");
+    let clean = |line: &String| {
+        line.replace(
+            |character: char| character.is_control() || character == '\u{a0}',
+            " ",
+        )
+    };
     lines.iter().map(|line| clean(line) + "\n").collect()
 }
 
 fn tiles(report: &Report) -> Vec<Tile> {
     let run = &report.run;
     let journeys = &report.journeys;
-    let arrived = if journeys.arrived > 0 {
-        format!("half of them within {}", text::duration(journeys.spread.p50_ms))
-    } else {
-        String::new()
-    };
+    let mut arrived = format!("of {}", text::count(run.nodes));
+    if journeys.arrived > 0 {
+        arrived = format!("{arrived}; median {}", text::duration(journeys.spread.p50_ms));
+    }
     let started = run
         .started
         .map(|started| started.format("%Y-%m-%d %H:%M:%S UTC").to_string());
     vec![
         tile("Nodes", text::count(run.nodes), ""),
-        tile(
-            "Reached their system",
-            format!("{} of {}", text::count(journeys.arrived), text::count(run.nodes)),
-            arrived,
-        ),
+        tile("Deployed", text::count(journeys.arrived), arrived),
         tile("Simulated time", text::duration(run.simulated_ms as f64), ""),
         tile(
             "Wall time",
@@ -359,20 +363,24 @@ fn traffic_rows(report: &Report) -> Vec<TrafficRow> {
     rows.collect()
 }
 
+/// A time since the start.
+fn moment(millis: u64) -> String {
+    if millis == 0 {
+        return "0".to_owned();
+    }
+    text::duration(millis as f64)
+}
+
 fn fault_rows(report: &Report) -> Vec<FaultRow> {
     let rows = report.faults.iter().enumerate().map(|(place, fault)| {
         let windows = match fault.windows.as_slice() {
             [] => "added on the way".to_owned(),
-            [one] => format!(
-                "{} to {}",
-                text::duration(one.from_ms as f64),
-                text::duration(one.until_ms as f64)
-            ),
+            [one] => format!("{} to {}", moment(one.from_ms), moment(one.until_ms)),
             [first, .., last] => format!(
-                "{} from {} to {}",
+                "{} windows, {} to {}",
                 fault.windows.len(),
-                text::duration(first.from_ms as f64),
-                text::duration(last.until_ms as f64)
+                moment(first.from_ms),
+                moment(last.until_ms)
             ),
         };
         FaultRow {

@@ -41,7 +41,10 @@ pub(super) fn draw(report: &Report) -> Option<Figure> {
         .collect();
     let buckets = layers.first()?.1.len();
     let totals = (0..buckets).map(|index| layers.iter().map(|(_, values)| values[index]).sum::<f64>());
-    let most = totals.fold(report.run.nodes as f64, f64::max);
+    // Means are rounded, so that their sum may be a little more than all.
+    let nodes = report.run.nodes as f64;
+    let most = totals.fold(0.0, f64::max);
+    let most = if most <= nodes * 1.001 { nodes } else { most };
     let top = stages_height(&report.stages) + 4.0;
     let bottom = top + HEIGHT;
     let marks = marks(most, true);
@@ -57,7 +60,7 @@ pub(super) fn draw(report: &Report) -> Option<Figure> {
         &about(report),
     );
     define_hatch(&mut svg);
-    line.time_axis(&mut svg, top, bottom);
+    line.time_axis(&mut svg, &[(top, bottom)], bottom);
     line.value_axis(&mut svg, &axis, &marks, text::value);
     let mut base = vec![0.0; buckets];
     let mut labels = Vec::new();
@@ -69,7 +72,7 @@ pub(super) fn draw(report: &Report) -> Option<Figure> {
             .collect();
         let above = line.points(&upper, |value| axis.place(value));
         let below = line.points(&base, |value| axis.place(value));
-        let outline = Path::through(above.iter().chain(below.iter().rev()).copied()).close();
+        let outline = outline(&above, &below);
         svg.path(&format!("area {}", phase_class(*phase)), &outline);
         if is_trouble(*phase) {
             svg.path("hatch", &outline);
@@ -77,7 +80,7 @@ pub(super) fn draw(report: &Report) -> Option<Figure> {
         labels.extend(place_for(&text::words(phase.as_str()), &above, &below));
         base = upper;
     }
-    line.stages(&mut svg, &report.stages, bottom);
+    line.stages(&mut svg, &report.stages, &[(top, bottom)]);
     for (name, x, y) in &labels {
         svg.label("on-area", *x, *y, Anchor::Middle, name);
     }
@@ -146,10 +149,35 @@ fn about(report: &Report) -> String {
     format!("At the end: {}.", at_end.join(", "))
 }
 
-/// The roomiest place for a name within an area between two lines, if it fits at all.
+/// The area between two lines, in pieces: where there is nothing between them there is no edge either.
+fn outline(above: &[(f64, f64)], below: &[(f64, f64)]) -> Path {
+    let mut path = Path::default();
+    let open =
+        |place: usize| matches!((above.get(place), below.get(place)), (Some(a), Some(b)) if b.1 - a.1 > 0.02);
+    let mut begin = None;
+    for place in 0..=above.len() {
+        match (begin, open(place)) {
+            (None, true) => begin = Some(place),
+            (Some(from), false) => {
+                // The lines meet at the points beside the piece.
+                let piece = usize::saturating_sub(from, 1)..(place + 1).min(above.len());
+                let edge = above[piece.clone()].iter().chain(below[piece].iter().rev());
+                path.add(edge.copied());
+                path = path.close();
+                begin = None;
+            }
+            _ => {}
+        }
+    }
+    path
+}
+
+/// The roomiest place for a name within an area between two lines, if it fits at all; the middle of all that are nearly as
+/// roomy.
 fn place_for(name: &str, above: &[(f64, f64)], below: &[(f64, f64)]) -> Option<(String, f64, f64)> {
     let width = text::width(name, TEXT) + 10.0;
-    let mut best: Option<(f64, f64, f64)> = None;
+    // Room in height, and the middle.
+    let mut places: Vec<(f64, f64, f64)> = Vec::new();
     for (start, (left, _)) in above.iter().enumerate() {
         let inside = |points: &[(f64, f64)]| -> Option<(f64, f64)> {
             let mut range = (f64::INFINITY, f64::NEG_INFINITY);
@@ -165,14 +193,13 @@ fn place_for(name: &str, above: &[(f64, f64)], below: &[(f64, f64)]) -> Option<(
         let (Some((_, ceiling)), Some((floor, _))) = (inside(above), inside(below)) else {
             break;
         };
-        let room = floor - ceiling;
-        if room >= TEXT + 6.0 && best.is_none_or(|(most, ..)| room > most + 0.5) {
-            best = Some((
-                room,
-                left + width / 2.0,
-                f64::midpoint(floor, ceiling) + TEXT * 0.36,
-            ));
-        }
+        places.push((floor - ceiling, left + width / 2.0, f64::midpoint(floor, ceiling)));
     }
-    best.map(|(_, x, y)| (name.to_owned(), x, y))
+    let most = places.iter().map(|(room, ..)| *room).fold(0.0, f64::max);
+    if most < TEXT + 6.0 {
+        return None;
+    }
+    places.retain(|(room, ..)| *room > most * 0.8 && *room >= TEXT + 6.0);
+    let (_, x, y) = places.get(places.len() / 2)?;
+    Some((name.to_owned(), *x, y + TEXT * 0.36))
 }

@@ -78,7 +78,7 @@ fn plot(report: &Report, curve: Curve) -> Figure {
     };
     let about = format!("At most {}.", label(most));
     let mut svg = line.begin(curve.id, bottom + TIME_AXIS, curve.name, &about);
-    line.time_axis(&mut svg, TOP, bottom);
+    line.time_axis(&mut svg, &[(TOP, bottom)], bottom);
     line.value_axis(&mut svg, &axis, &marks, label);
     course(&mut svg, &line, &axis, &curve.values);
     let data = line.data(&[Shown {

@@ -77,7 +77,7 @@
 
   for (const source of document.querySelectorAll('script[type="application/json"]')) {
     const data = JSON.parse(source.textContent);
-    const plot = source.parentElement.querySelector("svg");
+    const plot = source.parentElement.querySelector("svg.plot");
     const cross = plot.querySelector(".cross");
     let index = -1;
     const hide = () => {

@@ -175,6 +175,11 @@ impl Svg {
         self.leaf("path", &[("class", class.into()), ("d", (&path.0).into())]);
     }
 
+    /// Puts another drawing on top.
+    pub(super) fn append(&mut self, other: Self) {
+        self.text.push_str(&other.text);
+    }
+
     /// The drawing as text.
     pub(super) fn finish(self) -> String {
         self.text

@@ -173,7 +173,7 @@ fn plots_show_what_there_is() {
         r#"id="traffic""#,
         r#"class="line t-heartbeat""#,
         r#"class="bar t-ironic""#,
-        r#"class="band f-0""#,
+        r#"class="band""#,
         r#"class="window""#,
         r#"class="hits""#,
         r#"id="durations""#,

@@ -56,14 +56,14 @@ pub(super) fn share(part: u64, all: u64) -> String {
     }
 }
 
-/// A duration in its two largest units: 1 h 5 min.
+/// A duration in its two largest units: 1 h 5 min. A number does not leave its unit at the end of a line.
 pub(super) fn duration(millis: f64) -> String {
     if !millis.is_finite() {
         return "–".to_owned();
     }
     let millis = millis.max(0.0);
     if millis < 1000.0 {
-        return format!("{} ms", value(millis.round()));
+        return format!("{}\u{a0}ms", value(millis.round()));
     }
     if millis < 60_000.0 {
         let seconds = millis / 1000.0;
@@ -74,7 +74,7 @@ pub(super) fn duration(millis: f64) -> String {
         };
         // 59.7 seconds are rounded to what has another unit.
         if seconds < 60.0 {
-            return format!("{} s", value(seconds));
+            return format!("{}\u{a0}s", value(seconds));
         }
     }
     let seconds = (millis / 1000.0).round() as u64;
@@ -86,9 +86,9 @@ pub(super) fn duration(millis: f64) -> String {
         _ => (hours / 24, "d", hours % 24, "h"),
     };
     if small == 0 {
-        format!("{} {large_unit}", count(large))
+        format!("{}\u{a0}{large_unit}", count(large))
     } else {
-        format!("{} {large_unit} {small} {small_unit}", count(large))
+        format!("{}\u{a0}{large_unit} {small}\u{a0}{small_unit}", count(large))
     }
 }
 
@@ -101,7 +101,7 @@ pub(super) fn bytes(bytes: f64) -> String {
         size /= 1024.0;
         unit += 1;
     }
-    format!("{} {}", value((size * 100.0).round() / 100.0), units[unit])
+    format!("{}\u{a0}{}", value((size * 100.0).round() / 100.0), units[unit])
 }
 
 /// A word of the report for people: `agent_ready` is "agent ready".
@@ -115,7 +115,7 @@ pub(super) fn width(text: &str, size: f64) -> f64 {
         .chars()
         .map(|character| match character {
             'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '|' | '\'' | '!' => 0.34,
-            ' ' | 'f' | 'r' | 't' | '-' | '(' | ')' => 0.42,
+            ' ' | '\u{a0}' | 'f' | 'r' | 't' | '-' | '(' | ')' => 0.42,
             'm' | 'w' | 'M' | 'W' | '%' | '@' => 1.0,
             'A'..='Z' | '_' | '#' | '&' => 0.76,
             '\0'..='\u{2ff}' => 0.64,
@@ -145,9 +145,10 @@ pub(super) fn fitting(text: &str, size: f64, room: f64) -> String {
     short + "…"
 }
 
-/// The beginning of a text that may be very long.
+/// The beginning of a foreign text, which may be very long. A control character is a space.
 pub(super) fn shortened(text: &str, most: usize) -> String {
-    let mut characters = text.chars();
+    let plain = |character: char| if character.is_control() { ' ' } else { character };
+    let mut characters = text.chars().map(plain);
     let mut short: String = characters.by_ref().take(most).collect();
     if characters.next().is_some() {
         short.push('…');
@@ -173,7 +174,7 @@ mod tests {
         assert_eq!(share(1, 3), "33.3%");
         assert_eq!(share(999_999, 1_000_000), ">99.9%");
         assert_eq!(share(1, 0), "–");
-        assert_eq!(bytes(1536.0), "1.5 KiB");
+        assert_eq!(bytes(1536.0), "1.5\u{a0}KiB");
     }
 
     #[test]
@@ -191,7 +192,7 @@ mod tests {
             (90_000_000.0, "1 d 1 h"),
             (f64::INFINITY, "–"),
         ] {
-            assert_eq!(duration(millis), expected);
+            assert_eq!(duration(millis).replace('\u{a0}', " "), expected);
         }
     }
 
@@ -201,6 +202,6 @@ mod tests {
         let cut = fitting("a name that is far too long for this", 12.0, 100.0);
         assert!(cut.ends_with('…') && width(&cut, 12.0) <= 100.0, "{cut}");
         assert_eq!(fitting("name", 12.0, 3.0), "");
-        assert_eq!(shortened("abc", 2), "ab…");
+        assert_eq!(shortened("a\u{1b}bc", 3), "a b…");
     }
 }

@@ -94,14 +94,18 @@ pub(super) fn draw(report: &Report) -> Option<Figure> {
         "Heartbeats, requests, errors and faults over time",
         &about(report),
     );
-    line.time_axis(&mut svg, top + GAP - 8.0, bottom);
-    bands(&mut svg, &line, &lanes, top + GAP - 8.0, bottom);
-    line.stages(&mut svg, &report.stages, bottom);
+    let tops = (0..panels.len()).map(|number| top + GAP + number as f64 * (PANEL + GAP));
+    let mut plots: Vec<(f64, f64)> = tops.map(|top| (top, top + PANEL)).collect();
+    bands(&mut svg, &line, &lanes, &plots);
     let mut shown = Vec::new();
-    for (number, (title, panel)) in panels.iter().enumerate() {
-        let panel_top = top + GAP + number as f64 * (PANEL + GAP);
-        draw_panel(&mut svg, &line, panel_top, title, panel, &mut shown);
+    let mut drawn = Svg::default();
+    for ((top, _), (title, panel)) in plots.iter().zip(&panels) {
+        draw_panel(&mut drawn, &line, *top, title, panel, &mut shown);
     }
+    plots.extend((!lanes.is_empty()).then_some((lanes_top - 2.0, bottom)));
+    line.time_axis(&mut svg, &plots, bottom);
+    line.stages(&mut svg, &report.stages, &plots);
+    svg.append(drawn);
     if !lanes.is_empty() {
         svg.label(
             "panel",
@@ -132,7 +136,7 @@ pub(super) fn draw(report: &Report) -> Option<Figure> {
         .map(|count| Key::new(&kind_words(count.kind), traffic_class(count.kind), "line"))
         .collect();
     Some(Figure {
-        svg: line.finish(svg, top + GAP - 8.0, bottom),
+        svg: line.finish(svg, top + GAP, bottom),
         keys,
         data: line.data(&shown),
     })
@@ -300,19 +304,21 @@ fn lanes_title(report: &Report) -> String {
     format!("{which}, windows (light) and hits (dark)")
 }
 
-/// The windows through all plots.
-fn bands(svg: &mut Svg, line: &Timeline, lanes: &[(usize, &FaultCount)], top: f64, bottom: f64) {
-    for (place, fault) in lanes {
+/// The windows through the plots: the more faults there are at a time, the darker.
+fn bands(svg: &mut Svg, line: &Timeline, lanes: &[(usize, &FaultCount)], plots: &[(f64, f64)]) {
+    for (_, fault) in lanes {
         let mut path = Path::default();
         for window in &fault.windows {
             let (from, until) = (window.from_ms as f64, window.until_ms as f64);
             if (until - from) < line.end * WHOLE && from < line.end {
                 let (left, right) = (line.place(from), line.place(until));
-                path.add_box(left, top, (right - left).max(1.0), bottom - top);
+                for (top, bottom) in plots {
+                    path.add_box(left, *top, (right - left).max(1.0), bottom - top);
+                }
             }
         }
         if !path.is_empty() {
-            svg.path(&format!("band {}", fault_class(*place)), &path);
+            svg.path("band", &path);
         }
     }
 }
