@@ -344,7 +344,7 @@ fn lane(svg: &mut Svg, line: &Timeline, top: f64, fault: &FaultCount, class: &st
         &text::fitting(&name, TEXT, LEFT - 14.0),
         &name,
     );
-    svg.line("axis", (line.left, bottom), (line.right, bottom));
+    svg.line("grid", (line.left, bottom), (line.right, bottom));
     for window in &fault.windows {
         let (from, until) = (
             line.place(window.from_ms as f64),

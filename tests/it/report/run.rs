@@ -14,7 +14,7 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 
 /// A run with its faults and what was found.
-pub struct Plan {
+pub(crate) struct Plan {
     header: Header,
     stages: Vec<Stage>,
     faults: Vec<FaultPlan>,
@@ -181,7 +181,7 @@ fn is_agent(phase: Phase) -> bool {
 }
 
 /// Tells a collector of the run.
-pub fn report(plan: Plan) -> Report {
+pub(crate) fn report(plan: Plan) -> Report {
     let mut chance = Chance(plan.header.seed);
     let nodes = u32::try_from(plan.header.nodes).unwrap_or(u32::MAX);
     let steps = lives(&plan, &mut chance);
@@ -278,7 +278,7 @@ fn started() -> Option<chrono::DateTime<chrono::Utc>> {
 }
 
 /// Thirty servers for three hours.
-pub fn thirty() -> Plan {
+pub(crate) fn thirty() -> Plan {
     let storm = stretch(5 * MINUTE, 65 * MINUTE);
     Plan {
         header: Header {
@@ -351,7 +351,7 @@ pub fn thirty() -> Plan {
 }
 
 /// Ten thousand servers for a day.
-pub fn ten_thousand() -> Plan {
+pub(crate) fn ten_thousand() -> Plan {
     let mut faults = vec![fault(
         "ironic-away",
         "ironic_unreachable",
