@@ -5,6 +5,7 @@ mod config_check;
 mod fault;
 mod node;
 mod remote;
+mod report;
 mod run;
 mod scenario;
 mod userdata;
@@ -47,6 +48,8 @@ enum Command {
     /// Checks and explains scenarios: fleets with a timeline of faults and with expectations
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
+    /// Renders a run's report again, from its JSON form
+    Report(report::ReportArgs),
     /// Makes a machine's user data as Cluster API's kubeadm bootstrap provider does
     #[command(name = "userdata")]
     UserData(Box<userdata::UserDataArgs>),
@@ -134,6 +137,7 @@ impl Cli {
             Command::Node(command) => node::run(&command),
             Command::Config(command) => config_check::run(&command),
             Command::Scenario(command) => scenario::run(&command),
+            Command::Report(args) => report::run(&args),
             Command::UserData(args) => userdata::run(&args),
         };
         match result {
@@ -144,6 +148,7 @@ impl Cli {
                     if error.is::<Invalid>()
                         || error.is::<userdata::Unusable>()
                         || error.is::<scenario::Unusable>()
+                        || error.is::<report::NoReport>()
                     {
                         INVALID_SETTINGS
                     } else {

@@ -23,6 +23,7 @@ mod management;
 mod outbound;
 mod redfish;
 mod rehearsal;
+mod report;
 mod scenario;
 mod settings;
 mod soak;
