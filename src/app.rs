@@ -115,6 +115,7 @@ impl Common {
         let settings = plan.settings();
         let clock: Arc<dyn Clock> = Arc::new(WallClock::start(settings.speed));
         let metrics = Arc::new(Metrics::new());
+        metrics.watch_clock(&clock);
         let events = start_events(plan, &clock, &metrics)?;
         let watch = plan.scenario().map(|scenario| {
             Arc::new(Watch::new(
@@ -455,7 +456,7 @@ impl Servers<'_> {
         }
         let workers = match protocol {
             Protocol::Redfish | Protocol::Agent | Protocol::Kube => self.settings.runtime.http_workers,
-            Protocol::Control | Protocol::Images => 1,
+            Protocol::Control | Protocol::Images | Protocol::Etcd => 1,
         };
         let options = ServerOptions {
             workers,

@@ -40,6 +40,10 @@ impl Clock for WallClock {
         self.speed
     }
 
+    fn real(&self) -> Duration {
+        self.start.elapsed()
+    }
+
     fn epoch(&self) -> DateTime<Utc> {
         self.epoch
     }

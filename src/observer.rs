@@ -20,9 +20,21 @@ pub enum Protocol {
     Images,
     /// API servers of clusters.
     Kube,
+    /// etcd members of clusters.
+    Etcd,
 }
 
 impl Protocol {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Redfish,
+        Self::Agent,
+        Self::Control,
+        Self::Images,
+        Self::Kube,
+        Self::Etcd,
+    ];
+
     /// The word for it in metric labels and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -32,6 +44,7 @@ impl Protocol {
             Self::Control => "control",
             Self::Images => "images",
             Self::Kube => "kube",
+            Self::Etcd => "etcd",
         }
     }
 }
@@ -39,8 +52,12 @@ impl Protocol {
 /// Counts requests.
 pub trait RequestObserver: Send + Sync + 'static {
     /// The counters of one route. `template` is the route's pattern, or `None` for requests that no route took.
-    /// Callers keep the answer: this is not for every request.
+    /// Callers with many requests keep the answer.
     fn route(&self, protocol: Protocol, method: &str, template: Option<&str>) -> Arc<dyn RouteObserver>;
+
+    /// The counters of what is asked of API servers: `verb` in the words of RBAC, and the resource's group, or `None` for
+    /// requests that name no resource. Callers with many requests keep the answer.
+    fn api(&self, verb: &str, group: Option<&str>) -> Arc<dyn RouteObserver>;
 }
 
 /// Counts requests of one route.
@@ -59,6 +76,9 @@ pub trait CallObserver: Send + Sync + 'static {
 
     /// A call is sent now, `lateness` of simulated time after the node wanted it.
     fn sent(&self, kind: CallKind, lateness: Duration);
+
+    /// A call ended `elapsed` of real time after it was sent, whatever came of it.
+    fn ended(&self, kind: CallKind, elapsed: Duration);
 }
 
 /// Counts events and what their readers lose.
@@ -101,10 +121,40 @@ pub enum NodeStep {
     Left,
 }
 
+/// What there is of clusters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClusterTotals {
+    /// Clusters whose API is served, and others.
+    pub open: [u64; 2],
+    /// Machines of control planes that run, and others.
+    pub control_planes: [u64; 2],
+    /// Other machines that run, and others.
+    pub workers: [u64; 2],
+    /// Nodes that are ready, and others.
+    pub nodes: [u64; 2],
+    /// Clusters whose etcd has its quorum, and others.
+    pub quorum: [u64; 2],
+    /// Watches that are open.
+    pub watches: u64,
+    /// Logs that are followed.
+    pub logs: u64,
+    /// Writes that wait for the clusters' actors.
+    pub writes: u64,
+}
+
+/// Adds up what there is of clusters, whenever it is asked. It must not block.
+pub trait ClusterCensus: Send + Sync + 'static {
+    /// The sums over all clusters.
+    fn totals(&self) -> ClusterTotals;
+}
+
 /// Renders metrics.
 pub trait Exposition: Send + Sync + 'static {
     /// All metrics in the `OpenMetrics` text format.
     fn render(&self) -> String;
+
+    /// The same in Prometheus' older text format, for those who do not ask for the other.
+    fn render_plain(&self) -> String;
 }
 
 /// Takes everything and keeps nothing.
@@ -112,6 +162,10 @@ pub struct Unobserved;
 
 impl RequestObserver for Unobserved {
     fn route(&self, _: Protocol, _: &str, _: Option<&str>) -> Arc<dyn RouteObserver> {
+        Arc::new(Self)
+    }
+
+    fn api(&self, _: &str, _: Option<&str>) -> Arc<dyn RouteObserver> {
         Arc::new(Self)
     }
 }
@@ -126,6 +180,8 @@ impl CallObserver for Unobserved {
     fn in_flight(&self, _: bool) {}
 
     fn sent(&self, _: CallKind, _: Duration) {}
+
+    fn ended(&self, _: CallKind, _: Duration) {}
 }
 
 impl EventObserver for Unobserved {

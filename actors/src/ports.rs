@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::ids::NodeId;
 use crate::node::affliction::{EtcdAffliction, KubeletAffliction};
@@ -106,7 +107,7 @@ pub enum Whom<'a> {
     Cluster(&'a str),
 }
 
-/// What the shell itself counts.
+/// What the shell itself counts and measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ShellEvent {
     /// A result from an earlier epoch was dropped.
@@ -119,4 +120,8 @@ pub enum ShellEvent {
     NodeParked,
     /// An actor had died and was started again.
     ActorRestarted,
+    /// A step of a node took this much real time, whatever came of it.
+    Stepped(Duration),
+    /// A node's timer was served; this much real time had passed since its deadline.
+    TimerServed(Duration),
 }

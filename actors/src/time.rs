@@ -72,6 +72,9 @@ pub trait Clock: Send + Sync + 'static {
     /// How many simulated seconds pass in a real one.
     fn speed(&self) -> f64;
 
+    /// Real time since a fixed point, for measurements alone: nothing that a node does may depend on it.
+    fn real(&self) -> Duration;
+
     /// The calendar time of the simulation's start.
     fn epoch(&self) -> DateTime<Utc>;
 

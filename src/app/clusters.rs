@@ -15,7 +15,7 @@ use crate::cluster::simulated::Host;
 use crate::cluster::{management, reconciler};
 use crate::frontend::kube::listener::Workers;
 use crate::frontend::server::ServerOptions;
-use crate::observer::Protocol;
+use crate::observer::{ClusterCensus, Protocol};
 use crate::settings::Settings;
 
 /// The clusters that nodes may form, and registered ones; and the task that adds nodes to these.
@@ -43,6 +43,8 @@ pub(super) async fn start(
     let endpoints = Endpoints::open(settings.clusters.addressing.clone(), &host.workers)?;
     let management = Management::of(settings).await?;
     let manager = Manager::new(host, defaults, endpoints, management.keys());
+    let census: Arc<dyn ClusterCensus> = Arc::<Manager>::clone(&manager);
+    common.metrics.watch_clusters(&census);
     let reconciling = management.reconcile(&manager);
     Ok((manager, reconciling))
 }

@@ -78,6 +78,7 @@ pub(super) async fn start(
         PERMITS.1,
         Arc::clone(&common.services.recorder),
     ));
+    common.metrics.watch_permits(&permits);
     let mut kinds = Kinds {
         settings,
         agent,

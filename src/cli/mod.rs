@@ -3,6 +3,7 @@
 mod cluster_serve;
 mod config_check;
 mod fault;
+mod metrics;
 mod node;
 mod remote;
 mod report;
@@ -50,6 +51,8 @@ enum Command {
     Scenario(scenario::ScenarioCommand),
     /// Renders a run's report again, from its JSON form
     Report(report::ReportArgs),
+    /// Lists the metrics that are exposed
+    Metrics(metrics::MetricsArgs),
     /// Makes a machine's user data as Cluster API's kubeadm bootstrap provider does
     #[command(name = "userdata")]
     UserData(Box<userdata::UserDataArgs>),
@@ -138,6 +141,7 @@ impl Cli {
             Command::Config(command) => config_check::run(&command),
             Command::Scenario(command) => scenario::run(&command),
             Command::Report(args) => report::run(&args),
+            Command::Metrics(args) => metrics::run(&args),
             Command::UserData(args) => userdata::run(&args),
         };
         match result {

@@ -55,7 +55,18 @@ pub struct ApiServer {
     /// The ports of its pods.
     pub ports: Arc<dyn PodPorts>,
     streams: AtomicU32,
+    /// Those of them that follow a log.
+    logs: AtomicU32,
     most_streams: u32,
+}
+
+/// Why an answer goes on and on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StreamKind {
+    /// A watch.
+    Watch,
+    /// A log that is followed.
+    Log,
 }
 
 impl ApiServer {
@@ -67,6 +78,7 @@ impl ApiServer {
             identity,
             ports,
             streams: AtomicU32::new(0),
+            logs: AtomicU32::new(0),
             most_streams: MOST_STREAMS,
         }
     }
@@ -78,23 +90,42 @@ impl ApiServer {
         self
     }
 
+    /// Watches that are open, and logs that are followed.
+    #[must_use]
+    pub fn open_streams(&self) -> (u32, u32) {
+        let logs = self.logs.load(Ordering::Acquire);
+        (self.streams.load(Ordering::Acquire).saturating_sub(logs), logs)
+    }
+
     /// Room for one more stream; `None` when there are too many.
     #[must_use]
-    pub fn stream(self: &Arc<Self>) -> Option<StreamPermit> {
+    pub fn stream(self: &Arc<Self>, kind: StreamKind) -> Option<StreamPermit> {
         self.streams
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| {
                 (open < self.most_streams).then_some(open + 1)
             })
             .ok()?;
-        Some(StreamPermit(Arc::clone(self)))
+        if kind == StreamKind::Log {
+            self.logs.fetch_add(1, Ordering::AcqRel);
+        }
+        Some(StreamPermit {
+            server: Arc::clone(self),
+            kind,
+        })
     }
 }
 
 /// A stream that is open; it counts until it is dropped.
-pub struct StreamPermit(Arc<ApiServer>);
+pub struct StreamPermit {
+    server: Arc<ApiServer>,
+    kind: StreamKind,
+}
 
 impl Drop for StreamPermit {
     fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::AcqRel);
+        if self.kind == StreamKind::Log {
+            self.server.logs.fetch_sub(1, Ordering::AcqRel);
+        }
+        self.server.streams.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -19,6 +19,7 @@ use super::keys::KeySource;
 use super::names::ClusterName;
 use super::registered::Registration;
 use super::simulated::{Host, SimulatedCluster};
+use crate::observer::{ClusterCensus, ClusterTotals};
 
 /// How often an API server that comes back looks whether its port is free: for about five minutes.
 const REOPENINGS: u32 = 20;
@@ -236,6 +237,16 @@ impl Manager {
         if !cluster.has_control_plane() || !is_current() {
             cluster.close();
         }
+    }
+}
+
+impl ClusterCensus for Manager {
+    fn totals(&self) -> ClusterTotals {
+        let mut totals = ClusterTotals::default();
+        for entry in &self.clusters {
+            entry.value().add_to(&mut totals);
+        }
+        totals
     }
 }
 

@@ -41,7 +41,11 @@ impl PodPorts for Ports {
                 member.running.then_some(id)
             });
             if let Some(id) = member {
-                let member = Member::new(Arc::clone(simulated.cluster()), id);
+                let member = Member::new(
+                    Arc::clone(simulated.cluster()),
+                    id,
+                    Arc::clone(simulated.requests()),
+                );
                 let names = [node, &host_ip(pod)].map(str::to_owned);
                 return Box::pin(async move { serve_etcd(&simulated, names, member, stream).await });
             }

@@ -29,7 +29,7 @@ use super::pod_ports::Ports;
 use crate::clock;
 use crate::frontend::kube::listener::{Listener, Workers};
 use crate::frontend::kube::names::{NameEntry, Names};
-use crate::observer::{ClusterObserver, NodeStep};
+use crate::observer::{ClusterObserver, ClusterTotals, NodeStep, RequestObserver};
 
 /// How long certificates are valid (kubeadm: `constants.CertificateValidityPeriod`, a year).
 pub(super) const CERTIFICATE: chrono::Duration = chrono::Duration::days(365);
@@ -95,6 +95,7 @@ pub struct SimulatedCluster {
     instances: Mutex<BTreeMap<NodeId, Instance>>,
     doors: Mutex<Vec<Door>>,
     observer: Arc<dyn ClusterObserver>,
+    requests: Arc<dyn RequestObserver>,
     reopening: AtomicBool,
 }
 
@@ -190,6 +191,7 @@ impl SimulatedCluster {
             instances: Mutex::default(),
             doors: Mutex::default(),
             observer: Arc::clone(&host.observer),
+            requests: Arc::clone(host.workers.observer()),
             reopening: AtomicBool::new(false),
         }))
     }
@@ -210,6 +212,34 @@ impl SimulatedCluster {
     #[must_use]
     pub fn cluster(&self) -> &Arc<ClusterRef> {
         &self.server.cluster
+    }
+
+    /// Who counts requests to its members of etcd.
+    pub(super) fn requests(&self) -> &Arc<dyn RequestObserver> {
+        &self.requests
+    }
+
+    /// Adds what there is of it, without a look at its state.
+    pub(super) fn add_to(&self, totals: &mut ClusterTotals) {
+        let count = |counts: &mut [u64; 2], holds: bool| counts[usize::from(!holds)] += 1;
+        count(&mut totals.open, self.is_open());
+        for instance in lock(&self.instances).values() {
+            let machines = if instance.control_plane {
+                &mut totals.control_planes
+            } else {
+                &mut totals.workers
+            };
+            count(machines, instance.running);
+        }
+        let tally = self.cluster().tally();
+        count(&mut totals.quorum, !tally.lost_storage());
+        let nodes = tally.nodes();
+        totals.nodes[0] += u64::from(nodes.ready);
+        totals.nodes[1] += u64::from(nodes.all.saturating_sub(nodes.ready));
+        let (watches, logs) = self.server.open_streams();
+        totals.watches += u64::from(watches);
+        totals.logs += u64::from(logs);
+        totals.writes += u64::from(self.cluster().waiting_writes());
     }
 
     /// A kubeconfig of its administrator that leads to `address`.

@@ -1,5 +1,6 @@
 //! Measures requests: one middleware around every frontend. It also marks the connection as busy while a handler works.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::{Future, Ready, ready};
@@ -16,7 +17,7 @@ use crate::clock::Stopwatch;
 use crate::observer::{Protocol, RequestObserver, RouteObserver};
 
 /// Routes that a worker remembers; a frontend has fewer.
-const MOST_ROUTES: usize = 512;
+const MOST_ROUTES: usize = 1024;
 
 /// The middleware.
 #[derive(Clone)]
@@ -84,50 +85,60 @@ where
             let request = answer.request();
             let dropped = Connection::of(request).is_some_and(|connection| connection.is_dropped());
             let status = if dropped { 0 } else { answer.status().as_u16() };
-            routes.of(request).answered(status, watch.elapsed());
+            let (route, api) = routes.of(request);
+            route.answered(status, watch.elapsed());
+            if let Some(api) = api {
+                api.answered(status, watch.elapsed());
+            }
             Ok(answer)
         })
     }
 }
 
+/// Who counts a request: for its route, and for what it asks of an API server.
+type Counted = (Arc<dyn RouteObserver>, Option<Arc<dyn RouteObserver>>);
+
 /// The counters of routes by method and template, of one worker.
 struct Routes {
     measure: Measure,
-    known: RefCell<HashMap<Box<str>, Arc<dyn RouteObserver>>>,
+    known: RefCell<HashMap<Box<str>, Counted>>,
     key: RefCell<String>,
 }
 
 impl Routes {
-    fn of(&self, request: &HttpRequest) -> Arc<dyn RouteObserver> {
+    fn of(&self, request: &HttpRequest) -> Counted {
         let mut key = self.key.borrow_mut();
-        let told = request
-            .extensions()
-            .get::<Template>()
-            .map(|told| Arc::clone(&told.0));
+        let told = request.extensions().get::<Template>().cloned();
         match &told {
             Some(template) => {
                 key.clear();
-                key.push_str(request.method().as_str());
-                key.push(' ');
-                key.push_str(template);
+                for part in [request.method().as_str(), template.verb, &template.route] {
+                    key.push_str(part);
+                    key.push(' ');
+                }
             }
             None => write_key(&mut key, request),
         }
         let mut known = self.known.borrow_mut();
-        if let Some(route) = known.get(key.as_str()) {
-            return Arc::clone(route);
+        if let Some(counted) = known.get(key.as_str()) {
+            return counted.clone();
         }
+        let Measure { protocol, observer } = &self.measure;
+        let api = (*protocol == Protocol::Kube).then(|| match &told {
+            Some(template) => observer.api(template.verb, Some(&template.group)),
+            None => observer.api("", None),
+        });
         // Asked once a route: it walks through all patterns.
         let template = told
-            .map(|template| template.to_string())
+            .map(|template| template.route.to_string())
             .or_else(|| request.match_pattern());
-        let Measure { protocol, observer } = &self.measure;
         let route = observer.route(*protocol, request.method().as_str(), template.as_deref());
+        let counted = (route, api);
         // What no route took has as many keys as paths.
         if template.is_some() && known.len() < MOST_ROUTES {
-            known.insert(key.as_str().into(), Arc::clone(&route));
+            known.insert(key.as_str().into(), counted.clone());
         }
-        route
+        counted
     }
 }
 
@@ -160,6 +171,13 @@ fn write_key(key: &mut String, request: &HttpRequest) {
 #[derive(Clone, Copy, Debug)]
 pub struct NoRoute;
 
-/// Set by a service that reads paths itself: what stands for a route's pattern. It must be of a closed set.
+/// Set by the API servers, which read paths themselves. All of it is of closed sets.
 #[derive(Clone, Debug)]
-pub struct Template(pub Arc<str>);
+pub struct Template {
+    /// What stands for a route's pattern.
+    pub route: Arc<str>,
+    /// What is wanted, in the words of RBAC.
+    pub verb: &'static str,
+    /// The resource's group; `custom` for those that are not built in.
+    pub group: Cow<'static, str>,
+}

@@ -118,13 +118,16 @@ impl Shared {
         drop(call);
         self.observer.sent(kind, self.clock.now().since(due));
         let _flying = Mark::new(&*self.observer, CallObserver::in_flight);
-        match client.execute(request).await {
+        let sent = self.clock.real();
+        let outcome = match client.execute(request).await {
             Ok(response) => wire::outcome(kind, response).await,
             Err(error) => {
                 tracing::debug!(%node, ?kind, %error, "no answer");
                 no_connection()
             }
-        }
+        };
+        self.observer.ended(kind, self.clock.real().saturating_sub(sent));
+        outcome
     }
 
     /// Waits for a turn; `None` never happens, since nobody closes the semaphores.

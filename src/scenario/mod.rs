@@ -7,6 +7,7 @@
 mod expect;
 mod explain;
 mod judge;
+mod metric_names;
 mod raw;
 mod samples;
 mod schema;

@@ -13,6 +13,7 @@ use metalsim_actors::timing::Span;
 use serde_json::{Map, Value};
 
 use super::expect::{Amount, Expectation};
+use super::metric_names;
 use super::raw::{RawPhase, RawReport, RawScenario};
 use super::text::{Document, at};
 use super::{Report, Scenario, TimelinePhase};
@@ -316,6 +317,10 @@ fn expectations(raw: &RawScenario, checks: &Checks<'_>, decoder: &mut Decoder) {
                 let reason = format!("cannot be: there are only {selected} such nodes");
                 decoder.blame(&path.key("at_least"), &reason);
             }
+        }
+        for (keys, reason) in metric_names::complaints(expectation) {
+            let path = keys.iter().fold(path.clone(), |path, key| path.key(key));
+            decoder.blame(&path, &reason);
         }
         if let Expectation::FaultHits { fault, .. } = expectation {
             let names = raw.faults.iter().filter_map(|fault| fault.name.as_ref());

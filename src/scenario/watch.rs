@@ -404,6 +404,10 @@ impl CallObserver for Watch {
         self.calls.in_flight(flies);
     }
 
+    fn ended(&self, kind: CallKind, elapsed: Duration) {
+        self.calls.ended(kind, elapsed);
+    }
+
     fn sent(&self, kind: CallKind, lateness: Duration) {
         self.calls.sent(kind, lateness);
         if kind != CallKind::Heartbeat {

@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
-use prometheus_client::metrics::MetricType;
-
+use super::definitions as metric;
 use super::metrics::Metrics;
+use super::page::Page;
 use super::primitives::{Count, Level};
 use crate::observer::EventObserver;
 
@@ -19,33 +18,11 @@ pub(super) struct EventCounts {
 }
 
 impl EventCounts {
-    pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let counts = [
-            ("events", "Events published", &self.published),
-            (
-                "events_missed",
-                "Events lost to subscribers that were too slow",
-                &self.missed,
-            ),
-            (
-                "events_unwritten",
-                "Events that are not in the file",
-                &self.unwritten,
-            ),
-        ];
-        for (name, help, count) in counts {
-            encoder
-                .encode_descriptor(name, help, None, MetricType::Counter)?
-                .encode_counter::<NoLabelSet, _, f64>(&count.get(), None)?;
-        }
-        encoder
-            .encode_descriptor(
-                "event_subscribers",
-                "Readers of the events",
-                None,
-                MetricType::Gauge,
-            )?
-            .encode_gauge(&self.subscribers.get())
+    pub(super) fn write(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.count(&metric::EVENTS, self.published.get())?;
+        page.count(&metric::EVENTS_MISSED, self.missed.get())?;
+        page.count(&metric::EVENTS_UNWRITTEN, self.unwritten.get())?;
+        page.level(&metric::EVENT_SUBSCRIBERS, self.subscribers.get())
     }
 }
 

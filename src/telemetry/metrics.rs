@@ -1,52 +1,38 @@
-//! The metrics: every name and every label value of the program stands here.
+//! The metrics: counts what happens, and writes it when somebody asks.
 //!
-//! Labels come from closed sets; nodes, addresses and clients are none. A scrape asks no actor.
+//! Names and label values stand in [`super::definitions`]. Labels come from closed sets; nodes, addresses and clients are
+//! none. A scrape asks no actor.
+
+mod exposition;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+use metalsim_actors::fault::What;
 use metalsim_actors::ids::NodeId;
 use metalsim_actors::node::Record;
 use metalsim_actors::node::agent::CommandName;
 use metalsim_actors::node::bmc::PowerState;
-use metalsim_actors::node::effect::{BootResult, CallError, CallKind, FaultHit, PhaseChange};
+use metalsim_actors::node::effect::{CallKind, FaultHit, PhaseChange};
 use metalsim_actors::node::phase::Phase;
 use metalsim_actors::node::profile::HardwareProfile;
 use metalsim_actors::ports::{Recorder, ShellEvent, Whom};
-use metalsim_actors::time::SimInstant;
-use metalsim_actors::wire::agent::CommandStatus;
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
-use prometheus_client::metrics::MetricType;
+use metalsim_actors::shell::Permits;
+use metalsim_actors::time::{Clock, SimInstant};
 use prometheus_client::registry::Registry;
 
+use self::exposition::Exposed;
 use super::events::EventCounts;
-use super::primitives::{Count, Distribution, LATENESS_LIMITS, Level, REQUEST_LIMITS};
-use crate::observer::{CallObserver, Exposition, Protocol, RequestObserver, RouteObserver};
+use super::labels::{
+    self, BOOT_RESULTS, CALLS, CLASSES, METHODS, POWERS, RESULTS, STATUSES, VERBS, boot_index, call_index,
+    power_index, result_index, status_index,
+};
+use super::primitives::{Count, Distribution, LATENESS, Level, PHASES, REQUESTS, STEPS};
+use crate::observer::{CallObserver, ClusterCensus, Protocol, RequestObserver, RouteObserver};
 
 /// Routes that are told apart; all others are `other`.
-const MOST_ROUTES: usize = 1024;
-
-const POWERS: [&str; 4] = ["off", "powering_on", "on", "powering_off"];
-const CALLS: [&str; 4] = ["inspect", "discover", "lookup", "heartbeat"];
-const RESULTS: [&str; 8] = [
-    "ok",
-    "redirect",
-    "not_found",
-    "conflict",
-    "client_error",
-    "server_error",
-    "no_connection",
-    "bad_answer",
-];
-const BOOT_RESULTS: [&str; 4] = ["agent", "disk", "live", "failed"];
-const STATUSES: [&str; 4] = ["running", "succeeded", "failed", "version_mismatch"];
-const CLASSES: [&str; 6] = ["dropped", "1xx", "2xx", "3xx", "4xx", "5xx"];
-const METHODS: [&str; 8] = [
-    "GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS", "other",
-];
+const MOST_ROUTES: usize = 2048;
 
 /// All metrics of the process.
 pub struct Metrics {
@@ -54,19 +40,42 @@ pub struct Metrics {
     state: Arc<State>,
 }
 
-#[derive(Debug)]
 struct State {
     phases: [Level; Phase::ALL.len()],
+    phase_durations: [Distribution; Phase::ALL.len()],
     powers: [Level; POWERS.len()],
-    shell: [Count; 5],
+    shell: ShellCounts,
     calls: [[Count; RESULTS.len()]; CALLS.len()],
     lateness: [Distribution; CALLS.len()],
+    durations: [Distribution; CALLS.len()],
     calls_queued: Level,
     calls_in_flight: Level,
     commands: Vec<[Count; STATUSES.len()]>,
     boots: [[Count; BOOT_RESULTS.len()]; HardwareProfile::BOOT_ORDER.len()],
     routes: RwLock<BTreeMap<RouteKey, Arc<Route>>>,
+    api: ApiCounts,
+    faults: [Count; What::WORDS.len()],
     events: EventCounts,
+    sources: Sources,
+}
+
+/// What the shell counts and measures.
+struct ShellCounts {
+    stale_outcomes: Count,
+    permits_refused: Count,
+    step_panics: Count,
+    nodes_parked: Count,
+    actor_restarts: Count,
+    steps: Distribution,
+    timers: Distribution,
+}
+
+/// What is asked when somebody wants the metrics. It is not kept alive for that.
+#[derive(Default)]
+struct Sources {
+    clock: OnceLock<Weak<dyn Clock>>,
+    permits: OnceLock<Weak<Permits>>,
+    clusters: OnceLock<Weak<dyn ClusterCensus>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,10 +93,53 @@ struct Route {
 
 impl RouteObserver for Route {
     fn answered(&self, status: u16, elapsed: Duration) {
-        if let Some(count) = self.classes.get(usize::from(status / 100)) {
-            count.one();
-        }
+        count_class(&self.classes, status);
         self.latency.observe(elapsed);
+    }
+}
+
+fn count_class(classes: &[Count; CLASSES.len()], status: u16) {
+    if let Some(count) = classes.get(usize::from(status / 100)) {
+        count.one();
+    }
+}
+
+/// Requests to API servers by verb and group.
+struct ApiCounts {
+    groups: Vec<String>,
+    /// By verb, then by group.
+    counts: Vec<[Count; CLASSES.len()]>,
+}
+
+impl ApiCounts {
+    fn new() -> Self {
+        let groups = labels::groups();
+        let counts = (0..VERBS.len() * groups.len())
+            .map(|_| Default::default())
+            .collect();
+        Self { groups, counts }
+    }
+
+    /// Where verb and group are counted. What is not known is among the others.
+    fn index(&self, verb: &str, group: Option<&str>) -> usize {
+        let verb = VERBS.iter().position(|known| *known == verb);
+        let group = self.groups.iter().position(|known| known == labels::group(group));
+        let group = group.unwrap_or(self.groups.len().saturating_sub(1));
+        verb.unwrap_or(VERBS.len() - 1) * self.groups.len() + group
+    }
+}
+
+/// One verb and group of them.
+struct ApiCall {
+    state: Arc<State>,
+    index: usize,
+}
+
+impl RouteObserver for ApiCall {
+    fn answered(&self, status: u16, _: Duration) {
+        if let Some(classes) = self.state.api.counts.get(self.index) {
+            count_class(classes, status);
+        }
     }
 }
 
@@ -103,34 +155,52 @@ impl Metrics {
     pub fn new() -> Self {
         let state = Arc::new(State {
             phases: Default::default(),
+            phase_durations: Phase::ALL.map(|_| Distribution::new(&PHASES)),
             powers: Default::default(),
-            shell: Default::default(),
+            shell: ShellCounts {
+                stale_outcomes: Count::default(),
+                permits_refused: Count::default(),
+                step_panics: Count::default(),
+                nodes_parked: Count::default(),
+                actor_restarts: Count::default(),
+                steps: Distribution::spread(&STEPS),
+                timers: Distribution::spread(&LATENESS),
+            },
             calls: Default::default(),
-            lateness: [(); CALLS.len()].map(|()| Distribution::new(LATENESS_LIMITS)),
+            lateness: CALLS.map(|_| Distribution::new(&LATENESS)),
+            durations: CALLS.map(|_| Distribution::new(&REQUESTS)),
             calls_queued: Level::default(),
             calls_in_flight: Level::default(),
             commands: CommandName::ALL.iter().map(|_| Default::default()).collect(),
             boots: Default::default(),
             routes: RwLock::default(),
+            api: ApiCounts::new(),
+            faults: What::WORDS.map(|_| Count::default()),
             events: EventCounts::default(),
+            sources: Sources::default(),
         });
-        let mut registry = Registry::with_prefix("metalsim");
-        registry.register_collector(Box::new(Page(Arc::clone(&state))));
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Exposed(Arc::clone(&state))));
         Self { registry, state }
     }
 
     pub(super) fn events(&self) -> &EventCounts {
         &self.state.events
     }
-}
 
-impl Exposition for Metrics {
-    fn render(&self) -> String {
-        let mut text = String::new();
-        if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &self.registry) {
-            tracing::error!(%error, "cannot write the metrics");
-        }
-        text
+    /// Says which clock the simulation has. Only the first one counts, here as for the other sources.
+    pub fn watch_clock(&self, clock: &Arc<dyn Clock>) {
+        self.state.sources.clock.set(Arc::downgrade(clock)).ok();
+    }
+
+    /// Says which permits the nodes have.
+    pub fn watch_permits(&self, permits: &Arc<Permits>) {
+        self.state.sources.permits.set(Arc::downgrade(permits)).ok();
+    }
+
+    /// Says who knows the clusters.
+    pub fn watch_clusters(&self, clusters: &Arc<dyn ClusterCensus>) {
+        self.state.sources.clusters.set(Arc::downgrade(clusters)).ok();
     }
 }
 
@@ -168,6 +238,11 @@ impl Recorder for Metrics {
         if let Some(left) = change.from.and_then(level) {
             left.add(-1);
         }
+        if let (Some(left), Some(lasted)) = (change.from, change.lasted)
+            && let Some(durations) = self.state.phase_durations.get(left as usize)
+        {
+            durations.observe(lasted);
+        }
         if let Some(entered) = level(change.to) {
             entered.add(1);
         }
@@ -177,6 +252,10 @@ impl Recorder for Metrics {
     }
 
     fn fault(&self, whom: Whom<'_>, hit: &FaultHit) {
+        let known = What::WORDS.iter().position(|word| *word == hit.what);
+        if let Some(count) = known.and_then(|index| self.state.faults.get(index)) {
+            count.one();
+        }
         match whom {
             Whom::Node(node) => {
                 tracing::debug!(%node, fault = %hit.fault, what = hit.what, "a fault strikes");
@@ -196,7 +275,16 @@ impl Recorder for Metrics {
     }
 
     fn shell(&self, event: ShellEvent) {
-        self.state.shell[shell_index(event)].one();
+        let counts = &self.state.shell;
+        match event {
+            ShellEvent::StaleOutcome => counts.stale_outcomes.one(),
+            ShellEvent::PermitRefused => counts.permits_refused.one(),
+            ShellEvent::StepPanicked => counts.step_panics.one(),
+            ShellEvent::NodeParked => counts.nodes_parked.one(),
+            ShellEvent::ActorRestarted => counts.actor_restarts.one(),
+            ShellEvent::Stepped(took) => counts.steps.observe(took),
+            ShellEvent::TimerServed(late) => counts.timers.observe(late),
+        }
     }
 
     fn node_ready(&self, _: &str, _: &str, _: bool) {}
@@ -218,6 +306,10 @@ impl CallObserver for Metrics {
     fn sent(&self, kind: CallKind, lateness: Duration) {
         self.state.lateness[call_index(kind)].observe(lateness);
     }
+
+    fn ended(&self, kind: CallKind, elapsed: Duration) {
+        self.state.durations[call_index(kind)].observe(elapsed);
+    }
 }
 
 impl RequestObserver for Metrics {
@@ -231,6 +323,11 @@ impl RequestObserver for Metrics {
             method,
             route: template.unwrap_or("other").into(),
         };
+        let routes = self.state.routes.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(route) = routes.get(&key) {
+            return Arc::<Route>::clone(route);
+        }
+        drop(routes);
         let mut routes = self.state.routes.write().unwrap_or_else(PoisonError::into_inner);
         if routes.len() >= MOST_ROUTES && !routes.contains_key(&key) {
             key.route = "other".into();
@@ -238,259 +335,17 @@ impl RequestObserver for Metrics {
         let route = routes.entry(key).or_insert_with(|| {
             Arc::new(Route {
                 classes: Default::default(),
-                latency: Distribution::new(REQUEST_LIMITS),
+                latency: Distribution::new(&REQUESTS),
             })
         });
         Arc::<Route>::clone(route)
     }
-}
 
-/// Writes the page of all metrics.
-#[derive(Debug)]
-struct Page(Arc<State>);
-
-impl Collector for Page {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let state = &*self.0;
-        state.encode_nodes(&mut encoder)?;
-        state.encode_shell(&mut encoder)?;
-        state.encode_calls(&mut encoder)?;
-        state.encode_commands(&mut encoder)?;
-        state.encode_boots(&mut encoder)?;
-        state.encode_requests(&mut encoder)?;
-        state.events.encode(&mut encoder)?;
-        super::process::encode(&mut encoder)
-    }
-}
-
-impl State {
-    fn encode_nodes(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Nodes by where they are in their life";
-        let mut nodes = encoder.encode_descriptor("nodes", help, None, MetricType::Gauge)?;
-        for phase in Phase::ALL {
-            gauge(
-                &mut nodes,
-                &[("phase", phase.as_str())],
-                self.phases[phase as usize].get(),
-            )?;
-        }
-        let help = "Nodes by power state";
-        let mut powers = encoder.encode_descriptor("nodes_power", help, None, MetricType::Gauge)?;
-        for (name, level) in POWERS.into_iter().zip(&self.powers) {
-            gauge(&mut powers, &[("power", name)], level.get())?;
-        }
-        Ok(())
-    }
-
-    fn encode_shell(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        const NAMES: [(&str, &str); 5] = [
-            (
-                "stale_outcomes",
-                "Results of effects dropped because power or boot had changed",
-            ),
-            (
-                "permits_refused",
-                "Requests refused because too many were under way",
-            ),
-            ("step_panics", "Panics caught in a node's step or in a look at it"),
-            ("nodes_parked", "Nodes parked after repeated panics"),
-            ("actor_restarts", "Actors that had died and were started again"),
-        ];
-        for ((name, help), count) in NAMES.into_iter().zip(&self.shell) {
-            encoder
-                .encode_descriptor(name, help, None, MetricType::Counter)?
-                .encode_counter::<NoLabelSet, _, f64>(&count.get(), None)?;
-        }
-        Ok(())
-    }
-
-    fn encode_calls(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Calls to Ironic that ended, by kind and result";
-        let mut calls = encoder.encode_descriptor("ironic_calls", help, None, MetricType::Counter)?;
-        for (kind, counts) in CALLS.into_iter().zip(&self.calls) {
-            for (result, count) in RESULTS.into_iter().zip(counts) {
-                counter(&mut calls, &[("kind", kind), ("result", result)], count.get())?;
-            }
-        }
-        let help = "Simulated time from when a node wanted a call to when it was sent";
-        let name = "ironic_call_lateness_seconds";
-        let mut lateness = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
-        for (kind, distribution) in CALLS.into_iter().zip(&self.lateness) {
-            distribution.encode(&mut lateness, &[("kind", kind)])?;
-        }
-        let heartbeats = self.lateness[call_index(CallKind::Heartbeat)].count();
-        encoder
-            .encode_descriptor("heartbeats_sent", "Heartbeats sent", None, MetricType::Counter)?
-            .encode_counter::<NoLabelSet, _, f64>(&heartbeats, None)?;
-        for (name, help, level) in [
-            (
-                "ironic_calls_queued",
-                "Calls to Ironic that wait for their turn",
-                &self.calls_queued,
-            ),
-            (
-                "ironic_calls_in_flight",
-                "Calls to Ironic on their way",
-                &self.calls_in_flight,
-            ),
-        ] {
-            encoder
-                .encode_descriptor(name, help, None, MetricType::Gauge)?
-                .encode_gauge(&level.get())?;
-        }
-        Ok(())
-    }
-
-    fn encode_commands(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Agent commands that ended, by name and status";
-        let mut commands = encoder.encode_descriptor("agent_commands", help, None, MetricType::Counter)?;
-        for (name, counts) in CommandName::ALL.iter().zip(&self.commands) {
-            for (status, count) in STATUSES.into_iter().zip(counts) {
-                // Most commands are never called: they would be most of the page.
-                if count.get() > 0 {
-                    counter(
-                        &mut commands,
-                        &[("command", name.full()), ("status", status)],
-                        count.get(),
-                    )?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn encode_boots(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Boot targets tried, by target and what came of it";
-        let mut boots = encoder.encode_descriptor("boots", help, None, MetricType::Counter)?;
-        for (target, counts) in HardwareProfile::BOOT_ORDER.iter().zip(&self.boots) {
-            for (result, count) in BOOT_RESULTS.into_iter().zip(counts) {
-                let target = format!("{target:?}");
-                counter(
-                    &mut boots,
-                    &[("target", target.as_str()), ("result", result)],
-                    count.get(),
-                )?;
-            }
-        }
-        Ok(())
-    }
-
-    fn encode_requests(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let routes: Vec<(RouteKey, Arc<Route>)> = {
-            let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-            routes
-                .iter()
-                .map(|(key, route)| (key.clone(), Arc::clone(route)))
-                .collect()
-        };
-        let help = "Requests by protocol, method, route and class of the answer's status";
-        let mut requests = encoder.encode_descriptor("requests", help, None, MetricType::Counter)?;
-        for (key, route) in &routes {
-            for (class, count) in CLASSES.into_iter().zip(&route.classes) {
-                if count.get() > 0 {
-                    let [protocol, method, template] = key.labels();
-                    counter(
-                        &mut requests,
-                        &[protocol, method, template, ("status", class)],
-                        count.get(),
-                    )?;
-                }
-            }
-        }
-        let help = "Time from a request's head to its answer";
-        let name = "request_duration_seconds";
-        let mut latency = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
-        for (key, route) in &routes {
-            route.latency.encode(&mut latency, &key.labels())?;
-        }
-        Ok(())
-    }
-}
-
-impl RouteKey {
-    fn labels(&self) -> [(&str, &str); 3] {
-        [
-            ("protocol", self.protocol),
-            ("method", self.method),
-            ("route", &self.route),
-        ]
-    }
-}
-
-pub(super) fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-pub(super) fn gauge<L: EncodeLabelSet>(
-    encoder: &mut MetricEncoder<'_>,
-    labels: &L,
-    value: i64,
-) -> fmt::Result {
-    encoder.encode_family(labels)?.encode_gauge(&value)
-}
-
-fn counter<L: EncodeLabelSet>(encoder: &mut MetricEncoder<'_>, labels: &L, value: u64) -> fmt::Result {
-    encoder
-        .encode_family(labels)?
-        .encode_counter::<NoLabelSet, _, f64>(&value, None)
-}
-
-fn power_index(power: PowerState) -> usize {
-    match power {
-        PowerState::Off => 0,
-        PowerState::PoweringOn => 1,
-        PowerState::On => 2,
-        PowerState::PoweringOff => 3,
-    }
-}
-
-fn call_index(kind: CallKind) -> usize {
-    match kind {
-        CallKind::Inspect => 0,
-        CallKind::Discover => 1,
-        CallKind::Lookup => 2,
-        CallKind::Heartbeat => 3,
-    }
-}
-
-fn result_index(result: Result<(), CallError>) -> usize {
-    match result {
-        Ok(()) => 0,
-        Err(CallError::Status(404)) => 2,
-        Err(CallError::Status(409)) => 3,
-        Err(CallError::Status(400..500)) => 4,
-        Err(CallError::Status(500..)) => 5,
-        Err(CallError::Status(_)) => 1,
-        Err(CallError::Connection) => 6,
-        Err(CallError::Body) => 7,
-    }
-}
-
-fn boot_index(result: BootResult) -> usize {
-    match result {
-        BootResult::Agent => 0,
-        BootResult::Disk => 1,
-        BootResult::Live => 2,
-        BootResult::Failed => 3,
-    }
-}
-
-fn status_index(status: CommandStatus) -> usize {
-    match status {
-        CommandStatus::Running => 0,
-        CommandStatus::Succeeded => 1,
-        CommandStatus::Failed => 2,
-        CommandStatus::CleanVersionMismatch => 3,
-    }
-}
-
-fn shell_index(event: ShellEvent) -> usize {
-    match event {
-        ShellEvent::StaleOutcome => 0,
-        ShellEvent::PermitRefused => 1,
-        ShellEvent::StepPanicked => 2,
-        ShellEvent::NodeParked => 3,
-        ShellEvent::ActorRestarted => 4,
+    fn api(&self, verb: &str, group: Option<&str>) -> Arc<dyn RouteObserver> {
+        Arc::new(ApiCall {
+            state: Arc::clone(&self.state),
+            index: self.state.api.index(verb, group),
+        })
     }
 }
 

@@ -408,8 +408,8 @@ fn dependencies_of_the_program_point_one_way() {
             "report",
         ],
     ));
-    complaints.extend(only(&sources, "scenario", &["settings", "observer"]));
     complaints.extend(only(&sources, "report", &[]));
+    complaints.extend(only(&sources, "scenario", &["settings", "observer", "telemetry"]));
     complaints.extend(only(&sources, "values", &[]));
     // Clusters open listeners, and API servers lead to clusters: beside listeners, clusters know nothing of the surfaces.
     for source in sources

@@ -207,7 +207,7 @@ async fn metrics_count_requests_by_route_template() {
     until("all requests to be counted", || async {
         let answer = client().get(&url).send().await.unwrap();
         let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
-        assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+        assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
         let page = answer.text().await.unwrap();
         let line = |start: &str| page.lines().any(|line| line == start);
         let route = r#"metalsim_requests_total{protocol="agent",method="GET",route="/{node}/v1/status""#;

@@ -20,6 +20,7 @@ mod kube;
 mod live;
 #[cfg(feature = "management")]
 mod management;
+mod metrics;
 mod outbound;
 mod redfish;
 mod rehearsal;

@@ -21,7 +21,7 @@ use metalsim::frontend::kube::listener::Workers;
 use metalsim::frontend::readiness::Readiness;
 use metalsim::frontend::server::{self, ServerOptions};
 use metalsim::live::Live;
-use metalsim::observer::{Protocol, RequestObserver};
+use metalsim::observer::{ClusterCensus, Protocol, RequestObserver};
 use metalsim::telemetry::metrics::Metrics;
 use metalsim_actors::fault::{Change, FaultForm, FaultSet, NodeIndex, Stretch};
 use metalsim_actors::ids::{MacAddress, NodeId};
@@ -145,7 +145,11 @@ impl World {
         };
         let endpoints = Endpoints::open(plan.addressing, &host.workers).unwrap();
         let clusters = Manager::new(host, defaults, endpoints, plan.keys);
+        let census: Arc<dyn ClusterCensus> = Arc::<Manager>::clone(&clusters);
+        plan.metrics.watch_clusters(&census);
+        plan.metrics.watch_clock(&plan.clock);
         let permits = Arc::new(Permits::new(plan.permits, 32, recorder.clone()));
+        plan.metrics.watch_permits(&permits);
         let labels = Arc::new([("rack".into(), "a".into())].into());
         let starts: Vec<NodeStart> = (0..plan.nodes)
             .map(|index| {

@@ -1,6 +1,7 @@
 //! What a node asks the world to do, and what comes back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -369,6 +370,8 @@ pub struct PhaseChange {
     pub from: Option<Phase>,
     /// The phase from then on.
     pub to: Phase,
+    /// How long the phase before lasted, in simulated time; none if there was none, or nobody knows.
+    pub lasted: Option<Duration>,
     /// The node's epoch from then on.
     pub epoch: Epoch,
     /// Why.

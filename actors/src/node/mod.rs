@@ -199,6 +199,8 @@ pub struct Node {
     faults_seen: SimInstant,
     /// When the next one begins or ends.
     fault_edge: Option<SimInstant>,
+    /// When its phase began.
+    phase_since: SimInstant,
 }
 
 impl Node {
@@ -222,6 +224,7 @@ impl Node {
             afflictions: None,
             faults_seen: SimInstant::START,
             fault_edge: None,
+            phase_since: SimInstant::START,
         }
     }
 
@@ -261,6 +264,12 @@ impl Node {
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// When its phase began.
+    #[must_use]
+    pub fn phase_since(&self) -> SimInstant {
+        self.phase_since
     }
 
     /// Grows with every change that a Redfish client can see: the entity tag of all of the node's resources.

@@ -1,6 +1,7 @@
 //! The transition function of a node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::agent::link::Context;
 use super::agent::{Aftermath, Agent, Change, inventory};
@@ -74,6 +75,7 @@ impl Node {
     /// The node's life begins, in this phase and under the faults in force.
     pub(crate) fn start(&mut self, now: SimInstant, power_on: bool, out: &mut Effects) {
         out.at = now;
+        self.phase_since = now;
         if power_on {
             self.power_on(now);
             self.touch();
@@ -82,6 +84,7 @@ impl Node {
             at: now,
             from: None,
             to: self.phase(),
+            lasted: None,
             epoch: self.epoch,
             cause: Cause::Start,
         };
@@ -103,6 +106,7 @@ impl Node {
             at,
             from: Some(before),
             to,
+            lasted: Some(self.phase_lasted(at)),
             epoch: self.epoch,
             cause: out.cause.clone(),
         };
@@ -114,11 +118,17 @@ impl Node {
                 at,
                 from: Some(to),
                 to: reviewed,
+                lasted: Some(self.phase_lasted(at)),
                 epoch: self.epoch,
                 cause: out.cause.clone(),
             };
             out.push(self.epoch, Effect::Record(Record::Phase(change)));
         }
+    }
+
+    /// How long the phase has lasted that ends at `at`. The next one begins there.
+    fn phase_lasted(&mut self, at: SimInstant) -> Duration {
+        at.since(std::mem::replace(&mut self.phase_since, at))
     }
 
     /// Does everything that is due, in order, each at the instant at which it was due: how late a timer is served

@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{oneshot, watch};
 
 use super::board::FaultBoard;
+use super::tally::{NodeCounts, Tally};
 use crate::fault::{ClusterFacts, Occasions, Site, SiteKind, Struck};
 use crate::kube::cluster::Cluster;
 use crate::kube::controllers::kinds::KINDS;
@@ -64,6 +65,7 @@ pub struct ClusterRef {
     wakers: Mutex<Wakers>,
     /// How often it met each fault.
     met: Mutex<Occasions>,
+    tally: Tally,
     services: ClusterServices,
 }
 
@@ -93,6 +95,7 @@ impl ClusterRef {
             waiting: AtomicU32::new(0),
             wakers: Mutex::default(),
             met: Mutex::default(),
+            tally: Tally::default(),
             services,
         });
         let handle = Arc::clone(&this);
@@ -108,6 +111,18 @@ impl ClusterRef {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What is counted of it as it changes.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Writes that wait for its actor, and the one that it is at.
+    #[must_use]
+    pub fn waiting_writes(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// The time in the cluster.
@@ -309,20 +324,28 @@ impl ClusterRef {
     /// Tells which nodes have become ready, or are no more, behind a version.
     fn tell_readiness(&self, cluster: &Cluster, told: u64) {
         let nodes = KINDS.nodes.home;
+        let mut counts = (told >= cluster.store.oldest_version()).then(|| self.tally.nodes());
         for change in cluster.store.changes_after(told) {
             if change.resource != nodes {
                 continue;
             }
             let (was, is) = match &change.changed {
-                Changed::Added => (false, is_ready(&change.object)),
-                Changed::Modified(before) => (is_ready(before), is_ready(&change.object)),
-                Changed::Deleted(before) => (is_ready(before), false),
+                Changed::Added => (None, Some(is_ready(&change.object))),
+                Changed::Modified(before) => (Some(is_ready(before)), Some(is_ready(&change.object))),
+                Changed::Deleted(before) => (Some(is_ready(before)), None),
             };
+            if let Some(counts) = &mut counts {
+                counts.change(was, is);
+            }
+            let (was, is) = (was == Some(true), is == Some(true));
             if was != is {
                 let node = change.object.name();
                 self.services.recorder.node_ready(&self.name, node, is);
             }
         }
+        // What has left the history is not seen here.
+        let counts = counts.unwrap_or_else(|| NodeCounts::of(cluster.store.all_of("", "nodes", None)));
+        self.tally.set_nodes(counts);
     }
 
     /// Wakes those who watch what has changed, or all.
@@ -412,7 +435,7 @@ impl Handler<Write> for ClusterActor {
 
     fn handle(&mut self, message: Write, context: &mut Self::Context) {
         let now = self.cluster.now();
-        let lost_storage = {
+        let (has_storage, lost_storage) = {
             let mut cluster = self
                 .cluster
                 .cluster
@@ -420,8 +443,10 @@ impl Handler<Write> for ClusterActor {
                 .unwrap_or_else(PoisonError::into_inner);
             let had_storage = cluster.has_storage();
             (message.0)(&mut cluster, now);
-            had_storage && !cluster.has_storage()
+            let has_storage = cluster.has_storage();
+            (has_storage, had_storage && !has_storage)
         };
+        self.cluster.tally.set_storage(has_storage);
         if lost_storage {
             // Watches end.
             self.cluster.wake_all();

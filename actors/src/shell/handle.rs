@@ -29,6 +29,7 @@ use crate::time::SimInstant;
 
 /// Requests that may be under way at once.
 pub struct Permits {
+    total: u32,
     free: AtomicU32,
     per_node: u16,
     recorder: Arc<dyn Recorder>,
@@ -39,10 +40,23 @@ impl Permits {
     #[must_use]
     pub fn new(total: u32, per_node: u16, recorder: Arc<dyn Recorder>) -> Self {
         Self {
+            total,
             free: AtomicU32::new(total),
             per_node,
             recorder,
         }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn total(&self) -> u32 {
+        self.total
+    }
+
+    /// How many are taken: requests that wait in mailboxes, or are being answered.
+    #[must_use]
+    pub fn in_use(&self) -> u32 {
+        self.total.saturating_sub(self.free.load(Ordering::Acquire))
     }
 }
 

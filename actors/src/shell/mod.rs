@@ -8,6 +8,7 @@ mod lost;
 mod messages;
 mod node;
 mod supervisor;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -16,3 +17,4 @@ pub use self::cluster::{ClusterError, ClusterRef, ClusterServices};
 pub use self::handle::{AskError, NodeRef, Permits};
 pub use self::node::Services;
 pub use self::supervisor::{Fleet, Installed, NodeStart, ShardPlan, Shards};
+pub use self::tally::{NodeCounts, Tally};

@@ -136,10 +136,13 @@ impl NodeActor {
         // That the faults are others must not get lost.
         let panics = !matches!(event, Event::FaultsChanged)
             && self.handle.strike(Site::Plain(SiteKind::NodeStep)).is_some();
+        let begun = self.services().clock.real();
         let stepped = catch_unwind(AssertUnwindSafe(|| {
             assert!(!panics, "a fault has the node's actor panic");
             next.step(now, event, &mut effects)
         }));
+        let took = self.services().clock.real().saturating_sub(begun);
+        self.services().recorder.shell(ShellEvent::Stepped(took));
         match stepped {
             Ok(Ok(reply)) => {
                 debug_assert_eq!(
@@ -177,6 +180,7 @@ impl NodeActor {
                         at: now,
                         from: Some(self.handle.phase()),
                         to: Phase::Parked,
+                        lasted: Some(now.since(node.phase_since())),
                         epoch: node.epoch(),
                         cause: Cause::Panic,
                     };
@@ -204,6 +208,7 @@ impl NodeActor {
                 at: now,
                 from: Some(old_phase),
                 to: self.handle.node().phase(),
+                lasted: None,
                 epoch: next.epoch(),
                 cause: Cause::Panic,
             };
@@ -348,11 +353,26 @@ impl NodeActor {
         let wait = Duration::try_from_secs_f64(real)
             .unwrap_or(Duration::MAX)
             .max(pause);
-        let handle = context.run_later(wait, |actor, context| {
+        // After a fault it is late on purpose.
+        let on_time = self.faults == 0;
+        let handle = context.run_later(wait, move |actor, context| {
             actor.timer = None;
+            if on_time {
+                actor.served(deadline);
+            }
             drop(actor.apply(Event::Timer, context));
         });
         self.timer = Some((deadline, handle));
+    }
+
+    /// Tells how late the timer for this deadline is.
+    fn served(&self, deadline: SimInstant) {
+        let Services { clock, recorder, .. } = self.services();
+        let late = clock
+            .now()
+            .since(deadline)
+            .div_f64(clock.speed().max(f64::MIN_POSITIVE));
+        recorder.shell(ShellEvent::TimerServed(late));
     }
 
     /// Answers the requests whose command has ended, and lets go of those whose agent is gone.

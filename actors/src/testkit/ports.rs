@@ -45,6 +45,10 @@ impl Clock for HandClock {
         1.0
     }
 
+    fn real(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Acquire))
+    }
+
     fn epoch(&self) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH
     }
@@ -226,6 +230,10 @@ impl Recorder for Notes {
     fn power(&self, _: NodeId, _: Option<PowerState>, _: PowerState) {}
 
     fn shell(&self, event: ShellEvent) {
+        // These come with every step.
+        if matches!(event, ShellEvent::Stepped(_) | ShellEvent::TimerServed(_)) {
+            return;
+        }
         self.shell
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -3,4 +3,4 @@
 mod messages;
 mod service;
 
-pub use self::service::{Member, serve};
+pub use self::service::{CALLS, Member, serve};

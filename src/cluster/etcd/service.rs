@@ -24,6 +24,8 @@ use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
 use super::messages as wire;
+use crate::clock::Stopwatch;
+use crate::observer::{Protocol, RequestObserver};
 
 /// Version that members show.
 const VERSION: &str = "3.6.5";
@@ -43,13 +45,32 @@ const KEYS_MAX: usize = 10_000;
 pub struct Member {
     cluster: Arc<ClusterRef>,
     id: MemberId,
+    observer: Arc<dyn RequestObserver>,
 }
+
+/// The calls that are counted each by itself: those that are served.
+pub const CALLS: [&str; 10] = [
+    "/etcdserverpb.Cluster/MemberList",
+    "/etcdserverpb.Cluster/MemberAdd",
+    "/etcdserverpb.Cluster/MemberRemove",
+    "/etcdserverpb.Cluster/MemberPromote",
+    "/etcdserverpb.Maintenance/Status",
+    "/etcdserverpb.Maintenance/Alarm",
+    "/etcdserverpb.Maintenance/MoveLeader",
+    "/etcdserverpb.Maintenance/Defragment",
+    "/etcdserverpb.Maintenance/HashKV",
+    "/etcdserverpb.KV/Range",
+];
 
 impl Member {
     /// The member with this id.
     #[must_use]
-    pub const fn new(cluster: Arc<ClusterRef>, id: MemberId) -> Self {
-        Self { cluster, id }
+    pub fn new(cluster: Arc<ClusterRef>, id: MemberId, observer: Arc<dyn RequestObserver>) -> Self {
+        Self {
+            cluster,
+            id,
+            observer,
+        }
     }
 }
 
@@ -78,6 +99,39 @@ impl Service<Request<hyper::body::Incoming>> for Member {
     }
 
     fn call(&mut self, request: Request<hyper::body::Incoming>) -> Answer {
+        let template = CALLS.into_iter().find(|path| *path == request.uri().path());
+        let route = self
+            .observer
+            .route(Protocol::Etcd, request.method().as_str(), template);
+        let watch = Stopwatch::start();
+        let answer = self.serve(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            route.answered(http_status(answer.headers()), watch.elapsed());
+            Ok(answer)
+        })
+    }
+}
+
+/// The HTTP status for what gRPC says in the head: an answer that begins well ends well here (grpc-gateway:
+/// `runtime/errors.go`).
+fn http_status(headers: &http::HeaderMap) -> u16 {
+    match Status::from_header_map(headers).map(|status| status.code()) {
+        None | Some(Code::Ok) => 200,
+        Some(
+            Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss,
+        ) => 500,
+        Some(_) => 400,
+    }
+}
+
+impl Member {
+    fn serve(&self, request: Request<hyper::body::Incoming>) -> Answer {
         let member = self.clone();
         match request.uri().path() {
             "/etcdserverpb.Cluster/MemberList" => {

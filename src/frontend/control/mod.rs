@@ -162,11 +162,26 @@ async fn readyz(api: Api) -> Result<HttpResponse, ControlError> {
     }
 }
 
+/// The two forms of the metrics.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PLAIN_METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 async fn metrics(request: HttpRequest, api: Api) -> Result<HttpResponse, ControlError> {
     api.authorise(&request)?;
+    let accept = request.headers().get(header::ACCEPT);
+    let accept = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let open = accept
+        .to_ascii_lowercase()
+        .contains("application/openmetrics-text");
+    let (kind, page) = if open {
+        (OPEN_METRICS, api.metrics.render())
+    } else {
+        (PLAIN_METRICS, api.metrics.render_plain())
+    };
     Ok(HttpResponse::Ok()
-        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(api.metrics.render()))
+        .content_type(kind)
+        .insert_header((header::VARY, "Accept"))
+        .body(page))
 }
 
 async fn not_found(request: HttpRequest, api: Api) -> Result<HttpResponse, ControlError> {

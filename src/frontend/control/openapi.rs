@@ -120,11 +120,16 @@ fn content(content: Content) -> Option<Value> {
         Content::EventStream(schema) => ("text/event-stream", reference(schema)),
         Content::Text => ("text/plain", json!({"type": "string"})),
         Content::Yaml => ("application/yaml", json!({"type": "string"})),
-        Content::Metrics => ("application/openmetrics-text", json!({"type": "string"})),
+        Content::Metrics => ("text/plain", json!({"type": "string"})),
     };
     let mut forms = json!({media: {"schema": schema}});
-    if let Content::MergePatch(_) = content {
-        forms["application/json"] = forms[media].clone();
+    let other = match content {
+        Content::MergePatch(_) => Some("application/json"),
+        Content::Metrics => Some("application/openmetrics-text"),
+        _ => None,
+    };
+    if let Some(other) = other {
+        forms[other] = forms[media].clone();
     }
     Some(forms)
 }

@@ -160,6 +160,12 @@ impl Workers {
         }
     }
 
+    /// Who counts requests.
+    #[must_use]
+    pub fn observer(&self) -> &Arc<dyn RequestObserver> {
+        &self.observer
+    }
+
     /// A thread, each in its turn: for a cluster's actor.
     #[must_use]
     pub fn arbiter(&self) -> Option<ArbiterHandle> {

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use super::answer::{self, Answer};
 use super::call::{Call, Place};
-use crate::cluster::api_server::StreamPermit;
+use crate::cluster::api_server::{StreamKind, StreamPermit};
 use crate::frontend::connection::{Connection, InRequest};
 
 const TEXT: &str = "text/plain";
@@ -38,7 +38,7 @@ pub(super) fn serve(call: &Call<'_>, place: Place) -> Answer {
     let Some(follower) = follower else {
         return Ok(answer::body(200, TEXT, bytes));
     };
-    let permit = server.stream().ok_or_else(|| {
+    let permit = server.stream(StreamKind::Log).ok_or_else(|| {
         Status::too_many_requests("too many logs are followed, please try again later.").retry_after(1)
     })?;
     let state = Followed {

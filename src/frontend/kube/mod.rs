@@ -28,6 +28,7 @@ pub mod upgrade;
 mod watch;
 mod write;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -123,7 +124,7 @@ async fn resource(call: &Call<'_>, payload: web::Payload) -> Answer {
         .path
         .action(request.method(), query.flag("watch"))
         .ok_or_else(method_not_allowed)?;
-    request.extensions_mut().insert(template(&place));
+    request.extensions_mut().insert(template(&place, action));
     let view = View::new(form(request)?, query)?;
     check_verb(&place, action)?;
     if action != Action::Watch && review::of(&place).is_none() {
@@ -181,14 +182,18 @@ async fn resource(call: &Call<'_>, payload: web::Payload) -> Answer {
 }
 
 /// What stands for the route in metrics: the resource and its subresource; all custom ones together.
-fn template(place: &Place) -> Template {
+fn template(place: &Place, action: Action) -> Template {
     let resource = &place.resource;
-    let template = match place.subresource.as_str() {
-        _ if resource.custom => "custom".into(),
-        "" => resource.to_string(),
-        subresource => format!("{resource}/{subresource}"),
+    let (route, group) = match place.subresource.as_str() {
+        _ if resource.custom => ("custom".into(), Cow::Borrowed("custom")),
+        "" => (resource.to_string(), resource.group.clone()),
+        subresource => (format!("{resource}/{subresource}"), resource.group.clone()),
     };
-    Template(template.into())
+    Template {
+        route: route.into(),
+        verb: action.verb(),
+        group,
+    }
 }
 
 /// 405 when the resource, or its subresource, has no such verb.

@@ -23,7 +23,7 @@ use super::query::Query;
 use super::read::selectors;
 use super::render::{self, View};
 use super::storage;
-use crate::cluster::api_server::StreamPermit;
+use crate::cluster::api_server::{StreamKind, StreamPermit};
 use crate::frontend::connection::InRequest;
 
 /// Events in one piece of the stream.
@@ -47,7 +47,7 @@ pub(super) fn start(
 ) -> Answer {
     let (labels, fields) = selectors(&place, query)?;
     storage::watchable(server)?;
-    let permit = server.stream().ok_or_else(|| {
+    let permit = server.stream(StreamKind::Watch).ok_or_else(|| {
         Status::too_many_requests("too many watches are open, please try again later.").retry_after(1)
     })?;
     let wanted = WatchQuery {
