@@ -14,6 +14,7 @@ use crate::cluster::census::Census;
 use crate::events::Happening;
 use crate::events::event::{PhaseEdge, RunEnd};
 use crate::frontend::{server, tls};
+use crate::report::Report;
 use crate::scenario::{Scenario, Verdict};
 use crate::telemetry::process::Usage;
 
@@ -43,6 +44,8 @@ pub struct Outcome {
     pub took: Duration,
     /// It was stopped before its end.
     pub stopped: bool,
+    /// What people and machines are shown of it.
+    pub report: Option<Report>,
 }
 
 impl Outcome {
@@ -102,6 +105,10 @@ async fn rehearse(scenario: Arc<Scenario>, report: &mut dyn FnMut(&Progress<'_>)
         .watch
         .as_ref()
         .map_or_else(Vec::new, |watch| watch.verdicts(ended, &page));
+    let report = app.chronicle.as_ref().map(|chronicle| {
+        chronicle.look(ended, took, &page);
+        chronicle.report(ended, took, &verdicts)
+    });
     for (index, verdict) in (0..).zip(&verdicts) {
         let judged = Happening::Expectation {
             index,
@@ -121,6 +128,7 @@ async fn rehearse(scenario: Arc<Scenario>, report: &mut dyn FnMut(&Progress<'_>)
         ended,
         took,
         stopped,
+        report,
     })
 }
 
@@ -160,6 +168,9 @@ impl App {
     fn look(&self, now: SimInstant, real: Duration) {
         let Some(watch) = &self.watch else { return };
         watch.memory(now, real, Usage::read().resident_bytes);
+        if let Some(chronicle) = &self.chronicle {
+            chronicle.look(now, real, &self.metrics_page());
+        }
         if watch.wants_clusters() {
             for (_, cluster) in self.clusters.all() {
                 let ready = cluster.cluster().read(Census::of).ready_nodes;
