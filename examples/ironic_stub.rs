@@ -2,6 +2,12 @@
 //!
 //! `cargo run --release --example ironic_stub -- ADDRESS HEARTBEAT_TIMEOUT_SECONDS`. Prints its address once it listens.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "that is how it tells its address and its counts"
+)]
+
 #[path = "common/ironic.rs"]
 mod ironic;
 

@@ -3,6 +3,7 @@
 //! Order at the start: sockets, then nodes, then servers, so that a port that is taken costs nothing and no request
 //! meets a fleet that is half there. Order at the end: not ready, servers drain, nodes stop, calls to Ironic stop.
 
+mod chronicle;
 mod clusters;
 mod fleet;
 mod installed;
@@ -26,6 +27,7 @@ use metalsim_actors::time::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
+use self::chronicle::Chronicle;
 use crate::clock::WallClock;
 use crate::cluster::manager::Manager;
 use crate::directory::Directory;
@@ -108,6 +110,8 @@ struct Common {
     events: events::Stream,
     /// Looks on at a scenario.
     watch: Option<Arc<Watch>>,
+    /// Keeps what its report is made from.
+    chronicle: Option<Arc<Chronicle>>,
 }
 
 impl Common {
@@ -117,12 +121,13 @@ impl Common {
         let metrics = Arc::new(Metrics::new());
         metrics.watch_clock(&clock);
         let events = start_events(plan, &clock, &metrics)?;
-        let watch = plan.scenario().map(|scenario| {
-            Arc::new(Watch::new(
-                Arc::clone(scenario),
-                events.recorder.clone(),
-                metrics.clone(),
-            ))
+        let chronicle = plan.scenario().map(|scenario| {
+            let next = events.recorder.clone();
+            Arc::new(Chronicle::new(Arc::clone(scenario), clock.epoch(), next))
+        });
+        let watch = plan.scenario().zip(chronicle.as_ref()).map(|(scenario, next)| {
+            let next = Arc::<Chronicle>::clone(next);
+            Arc::new(Watch::new(Arc::clone(scenario), next, metrics.clone()))
         });
         let (recorder, calls): (Arc<dyn Recorder>, Arc<dyn CallObserver>) = match &watch {
             Some(watch) => (Arc::<Watch>::clone(watch), Arc::<Watch>::clone(watch)),
@@ -140,6 +145,7 @@ impl Common {
             calls,
             events,
             watch,
+            chronicle,
         })
     }
 }
@@ -149,6 +155,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     watch: Option<Arc<Watch>>,
+    chronicle: Option<Arc<Chronicle>>,
     fleet: Fleet,
     clusters: Arc<Manager>,
     /// Adds nodes to registered clusters.
@@ -281,6 +288,7 @@ impl App {
             metrics,
             events,
             watch,
+            chronicle,
             ..
         } = common;
         let clock = services.clock;
@@ -361,6 +369,7 @@ impl App {
             clock,
             metrics,
             watch,
+            chronicle,
             fleet,
             clusters,
             reconciling,

@@ -12,6 +12,7 @@ pub mod frontend;
 pub mod live;
 pub mod observer;
 pub mod outbound;
+pub mod report;
 pub mod scenario;
 pub mod settings;
 pub mod telemetry;

@@ -11,8 +11,10 @@ use tokio::time::MissedTickBehavior;
 use super::{App, Plan};
 use crate::clock::Stopwatch;
 use crate::cluster::census::Census;
-use crate::events::event::RunEnd;
+use crate::events::Happening;
+use crate::events::event::{PhaseEdge, RunEnd};
 use crate::frontend::{server, tls};
+use crate::report::Report;
 use crate::scenario::{Scenario, Verdict};
 use crate::telemetry::process::Usage;
 
@@ -42,6 +44,8 @@ pub struct Outcome {
     pub took: Duration,
     /// It was stopped before its end.
     pub stopped: bool,
+    /// What people and machines are shown of it.
+    pub report: Option<Report>,
 }
 
 impl Outcome {
@@ -70,6 +74,7 @@ async fn rehearse(scenario: Arc<Scenario>, report: &mut dyn FnMut(&Progress<'_>)
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut stopped = false;
+    let mut edges = edges(&scenario).into_iter().peekable();
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -77,6 +82,9 @@ async fn rehearse(scenario: Arc<Scenario>, report: &mut dyn FnMut(&Progress<'_>)
             _ = interrupt.recv() => stopped = true,
         }
         let now = app.clock.now().min(scenario.end());
+        while let Some((at, happening)) = edges.next_if(|(at, _)| *at <= now) {
+            app.events.log.publish_at(at, happening);
+        }
         app.look(now, begun.elapsed());
         if let Some(watch) = &app.watch {
             report(&Progress {
@@ -97,6 +105,18 @@ async fn rehearse(scenario: Arc<Scenario>, report: &mut dyn FnMut(&Progress<'_>)
         .watch
         .as_ref()
         .map_or_else(Vec::new, |watch| watch.verdicts(ended, &page));
+    let report = app.chronicle.as_ref().map(|chronicle| {
+        chronicle.look(ended, took, &page);
+        chronicle.report(ended, took, &verdicts)
+    });
+    for (index, verdict) in (0..).zip(&verdicts) {
+        let judged = Happening::Expectation {
+            index,
+            text: verdict.expectation.clone(),
+            held: verdict.held,
+        };
+        app.events.log.publish_at(verdict.at.unwrap_or(ended), judged);
+    }
     app.stop(if stopped {
         RunEnd::Stopped
     } else {
@@ -108,7 +128,29 @@ async fn rehearse(scenario: Arc<Scenario>, report: &mut dyn FnMut(&Progress<'_>)
         ended,
         took,
         stopped,
+        report,
     })
+}
+
+/// Where phases of the timeline begin and end, by time; at the same time first what ends.
+fn edges(scenario: &Scenario) -> Vec<(SimInstant, Happening)> {
+    let ends = scenario
+        .phases
+        .iter()
+        .map(|phase| (phase.until, phase, PhaseEdge::Ended));
+    let begins = scenario
+        .phases
+        .iter()
+        .map(|phase| (phase.from, phase, PhaseEdge::Began));
+    let mut edges: Vec<(SimInstant, Happening)> = ends
+        .chain(begins)
+        .map(|(at, phase, change)| {
+            let phase = phase.name.to_string().into();
+            (at, Happening::ScenarioPhase { phase, change })
+        })
+        .collect();
+    edges.sort_by_key(|(at, _)| *at);
+    edges
 }
 
 /// The phases of the timeline that last at `now`.
@@ -126,6 +168,9 @@ impl App {
     fn look(&self, now: SimInstant, real: Duration) {
         let Some(watch) = &self.watch else { return };
         watch.memory(now, real, Usage::read().resident_bytes);
+        if let Some(chronicle) = &self.chronicle {
+            chronicle.look(now, real, &self.metrics_page());
+        }
         if watch.wants_clusters() {
             for (_, cluster) in self.clusters.all() {
                 let ready = cluster.cluster().read(Census::of).ready_nodes;

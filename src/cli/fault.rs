@@ -218,7 +218,11 @@ mod tests {
             std::fs::create_dir_all(&folder).unwrap();
             let path = folder.join(format!("fault.{ending}"));
             std::fs::write(&path, text).unwrap();
-            assert_eq!(read(path.to_str().unwrap()).unwrap(), [slow.clone()], "{ending}");
+            assert_eq!(
+                read(path.to_str().unwrap()).unwrap(),
+                std::slice::from_ref(&slow),
+                "{ending}"
+            );
             std::fs::remove_dir_all(&folder).unwrap();
         }
         assert_eq!(

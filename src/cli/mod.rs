@@ -6,6 +6,7 @@ mod fault;
 mod metrics;
 mod node;
 mod remote;
+mod report;
 mod run;
 mod scenario;
 mod userdata;
@@ -48,6 +49,8 @@ enum Command {
     /// Checks and explains scenarios: fleets with a timeline of faults and with expectations
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
+    /// Renders a run's report again, from its JSON form
+    Report(report::ReportArgs),
     /// Lists the metrics that are exposed
     Metrics(metrics::MetricsArgs),
     /// Makes a machine's user data as Cluster API's kubeadm bootstrap provider does
@@ -137,6 +140,7 @@ impl Cli {
             Command::Node(command) => node::run(&command),
             Command::Config(command) => config_check::run(&command),
             Command::Scenario(command) => scenario::run(&command),
+            Command::Report(args) => report::run(&args),
             Command::Metrics(args) => metrics::run(&args),
             Command::UserData(args) => userdata::run(&args),
         };
@@ -148,6 +152,7 @@ impl Cli {
                     if error.is::<Invalid>()
                         || error.is::<userdata::Unusable>()
                         || error.is::<scenario::Unusable>()
+                        || error.is::<report::NoReport>()
                     {
                         INVALID_SETTINGS
                     } else {

@@ -4,12 +4,14 @@ use std::fmt;
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use metalsim_actors::timing::Span;
 
 use super::{SettingsArgs, say};
 use crate::app::scenario::{Outcome, Progress};
+use crate::report::{self, Report};
 use crate::scenario::{Scenario, explain, schema};
 use crate::settings::{Invalid, Problem, Sources};
 use crate::{app, telemetry};
@@ -145,13 +147,32 @@ fn rehearse(args: &RunArgs) -> anyhow::Result<()> {
         "{prefix} [{bar:32}] {percent:>3}%  {msg}",
     )?);
     bar.set_prefix(scenario.name.to_string());
+    let files = scenario.report.clone();
     let outcome = app::scenario::run(scenario, &mut |progress| show(&bar, progress))?;
     bar.finish_and_clear();
     print(&outcome)?;
+    if let Some(report) = &outcome.report {
+        write_report(report, &files)?;
+    }
     let failed = outcome.verdicts.iter().filter(|verdict| !verdict.held).count();
     if failed > 0 {
         let all = outcome.verdicts.len();
         return Err(NotHeld { failed, all }.into());
+    }
+    Ok(())
+}
+
+fn write_report(report: &Report, files: &crate::scenario::Report) -> anyhow::Result<()> {
+    let forms: [(_, fn(&Report) -> String); 3] = [
+        (&files.json, Report::to_json),
+        (&files.junit, Report::to_junit),
+        (&files.html, Report::to_html),
+    ];
+    for (file, render) in forms {
+        if let Some(file) = file {
+            report::write(file, &render(report)).with_context(|| file.display().to_string())?;
+            say(&format!("report: {}", file.display()));
+        }
     }
     Ok(())
 }

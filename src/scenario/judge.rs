@@ -255,6 +255,35 @@ fn memory(samples: &[Sample], most: u64, after: Duration) -> (bool, String) {
     )
 }
 
+/// Requests of a protocol, and those of them that were errors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// All.
+    pub all: u64,
+    /// Answers with a status from 500 on, and requests without an answer.
+    pub errors: u64,
+}
+
+impl Requests {
+    /// As the metrics tell them.
+    #[must_use]
+    pub fn of<const N: usize>(page: &str, protocols: [Protocol; N]) -> [Self; N] {
+        let page = Page::read(page);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a counter, whole and not negative"
+        )]
+        protocols.map(|protocol| {
+            let (errors, all) = errors(&page, protocol);
+            Self {
+                all: all as u64,
+                errors: errors as u64,
+            }
+        })
+    }
+}
+
 /// Errors of a protocol, and all its requests.
 fn errors(page: &Page<'_>, protocol: Protocol) -> (f64, f64) {
     let (metric, label, bad): (_, _, &[&str]) = match protocol {

@@ -27,6 +27,7 @@ use crate::settings::{Invalid, NodeList, Settings, Sources};
 
 pub use self::expect::{Amount, Expectation, MetricName, MetricRef, Protocol};
 pub use self::explain::explain;
+pub use self::judge::Requests;
 pub use self::schema::schema;
 pub use self::verdict::Verdict;
 pub use self::watch::Watch;

@@ -258,7 +258,7 @@ impl Recorder for Metrics {
         }
         match whom {
             Whom::Node(node) => {
-                tracing::debug!(%node, fault = %hit.fault, what = hit.what, "a fault strikes")
+                tracing::debug!(%node, fault = %hit.fault, what = hit.what, "a fault strikes");
             }
             Whom::Cluster(cluster) => {
                 tracing::debug!(cluster, fault = %hit.fault, what = hit.what, "a fault strikes");

@@ -405,8 +405,10 @@ fn dependencies_of_the_program_point_one_way() {
             "forge",
             "clock",
             "scenario",
+            "report",
         ],
     ));
+    complaints.extend(only(&sources, "report", &[]));
     complaints.extend(only(&sources, "scenario", &["settings", "observer", "telemetry"]));
     complaints.extend(only(&sources, "values", &[]));
     // Clusters open listeners, and API servers lead to clusters: beside listeners, clusters know nothing of the surfaces.

@@ -573,6 +573,50 @@ async fn threads_publish_into_one_order() {
 }
 
 #[test]
+fn a_scenario_tells_its_timeline_and_its_verdicts() {
+    use crate::rehearsal;
+    let folder = tempfile::tempdir().unwrap();
+    let file = rehearsal::prepared(&folder, "rolling-power-failure.yaml", |scenario| {
+        scenario["speed"] = serde_json::json!(2000);
+    });
+    let path = folder.path().join("events.jsonl");
+    let output = rehearsal::rehearse(&file, &[format!("events.file={}", path.display())]);
+    assert_eq!(output.status.code(), Some(0), "{}", rehearsal::text(&output));
+    let told = read_file(&path);
+    assert!(matches!(
+        &told[0].happening,
+        Happening::RunStarted { scenario: Some(name), .. } if &**name == "rolling-power-failure"
+    ));
+    let (mut edges, mut verdicts) = (Vec::new(), 0);
+    for event in &told {
+        match &event.happening {
+            Happening::ScenarioPhase { phase, change } => edges.push((event.at, phase.clone(), *change)),
+            Happening::Expectation { index, text, held } => {
+                assert_eq!((*index, *held), (verdicts, true), "{text}");
+                verdicts += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(verdicts, 5);
+    assert!(
+        !edges.is_empty() && edges.is_sorted_by_key(|(at, ..)| *at),
+        "{edges:?}"
+    );
+    for (at, phase, change) in &edges {
+        let other = edges
+            .iter()
+            .find(|(_, other, end)| other == phase && end != change);
+        let (end, ..) = other.unwrap_or_else(|| panic!("{phase} has one edge: {edges:?}"));
+        assert_ne!(end, at);
+    }
+    let end = Happening::RunEnded {
+        reason: RunEnd::Completed,
+    };
+    assert_eq!(told.last().map(|event| &event.happening), Some(&end));
+}
+
+#[test]
 fn the_document_describes_the_types() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/events.md");
     let text = std::fs::read_to_string(path).unwrap();

@@ -24,6 +24,7 @@ mod metrics;
 mod outbound;
 mod redfish;
 mod rehearsal;
+mod report;
 mod scenario;
 mod settings;
 mod soak;

@@ -50,11 +50,23 @@ pub(crate) fn text(output: &Output) -> String {
 #[test]
 fn a_scenario_that_holds_ends_with_0_and_one_that_does_not_with_1() {
     let folder = TempDir::new().unwrap();
+    let file = |name: &str| folder.path().join("reports").join(name);
     let holds = prepared(&folder, "rolling-power-failure.yaml", |scenario| {
         scenario["speed"] = json!(2000);
+        scenario["report"] = json!({"json": file("r.json"), "junit": file("r.xml"), "html": file("r.html")});
     });
     let output = rehearse(&holds, &[]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let report: Value = serde_json::from_slice(&std::fs::read(file("r.json")).unwrap()).unwrap();
+    assert_eq!(report["held"], true);
+    assert_eq!(report["run"]["scenario"], "rolling-power-failure");
+    assert_eq!(report["run"]["simulated_ms"], 2 * 3600 * 1000);
+    let hits = report["faults"].as_array().unwrap();
+    let hits = hits.iter().find(|fault| fault["name"] == "rack-1-dark").unwrap();
+    assert_eq!(hits["hits"], 10);
+    let cases = std::fs::read_to_string(file("r.xml")).unwrap();
+    assert_eq!(cases.matches("<testcase").count(), 5, "{cases}");
+    assert!(std::fs::read_to_string(file("r.html")).unwrap().contains("<svg"));
     assert_eq!(text(&output).matches("held  ").count(), 5, "{}", text(&output));
     // Racks that keep their power break what the scenario is about.
     let broken = prepared(&folder, "rolling-power-failure.yaml", |scenario| {

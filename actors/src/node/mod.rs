@@ -40,7 +40,7 @@ use self::os::membership::Activity;
 use self::os::{Os, Stage};
 use self::phase::Phase;
 use self::profile::HardwareProfile;
-use crate::fault::{NodeIndex, Occasions};
+use crate::fault::{HttpStatus, NodeIndex, Occasions};
 use crate::ids::{Epoch, MacAddress, NodeId};
 use crate::seed::Seed;
 use crate::time::SimInstant;
@@ -133,6 +133,8 @@ pub enum Reply {
     Done,
     /// The agent's answer.
     Agent(AgentReply),
+    /// A fault made it fail, with this status.
+    Failed(HttpStatus),
 }
 
 /// Why an event was not taken. The node is unchanged.

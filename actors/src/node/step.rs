@@ -13,7 +13,7 @@ use super::effect::{
 use super::firmware::{BootOrderPosition, Host, System};
 use super::phase::Phase;
 use super::{Event, Node, Refused, Reply};
-use crate::fault::Site;
+use crate::fault::{Site, SiteKind, Struck, What};
 use crate::ids::Epoch;
 use crate::seed::Seed;
 use crate::time::SimInstant;
@@ -49,9 +49,9 @@ impl Node {
                 if if_match.is_some_and(|revision| revision != self.revision) {
                     return Err(Refused::PreconditionFailed);
                 }
-                self.on_bmc(now, command, out)?;
+                let reply = self.on_bmc(now, command, out)?;
                 self.touch();
-                Reply::Done
+                reply
             }
             Event::Agent(request) => Reply::Agent(self.on_agent_request(now, request, out)?),
             Event::Outcome { epoch, outcome } => {
@@ -221,6 +221,13 @@ impl Node {
         self.bmc.apply_pending(now);
         let first = BootOrderPosition::default();
         match self.bmc.take_override() {
+            Some(_)
+                if self
+                    .strike(Site::Plain(SiteKind::BootOverride), now, out)
+                    .is_some() =>
+            {
+                self.try_boot_order(now, first, out);
+            }
             Some(chosen) => self.try_target(now, chosen, first, out),
             None => self.try_boot_order(now, first, out),
         }
@@ -359,7 +366,21 @@ impl Node {
     fn run(&mut self, now: SimInstant, system: System, out: &mut Effects) {
         match &system {
             System::Agent(parameters) => {
-                self.agent = Some(Box::new(Agent::new(Arc::clone(parameters), now)));
+                let (mut start, mut silent) = (now, false);
+                match self.strike(Site::Plain(SiteKind::AgentStart), now, out) {
+                    Some(Struck {
+                        what: What::AgentStartsLate { delay },
+                        seed,
+                        ..
+                    }) => start = now + delay.draw(seed.child("delay")),
+                    Some(_) => silent = true,
+                    None => {}
+                }
+                let mut agent = Agent::new(Arc::clone(parameters), start);
+                if silent {
+                    agent.fall_silent();
+                }
+                self.agent = Some(Box::new(agent));
             }
             System::Disk => self.start_os(out),
             System::Live | System::Setup => {}
@@ -369,7 +390,7 @@ impl Node {
 
     // --- BMC ----------------------------------------------------------------------------------------------------
 
-    fn on_bmc(&mut self, now: SimInstant, command: BmcCommand, out: &mut Effects) -> Result<(), Refused> {
+    fn on_bmc(&mut self, now: SimInstant, command: BmcCommand, out: &mut Effects) -> Result<Reply, Refused> {
         let kind = Arc::clone(&self.kind);
         let profile = &kind.profile;
         match command {
@@ -381,12 +402,27 @@ impl Node {
             }
             BmcCommand::SetBoot(patch) => self.bmc.set_boot(patch)?,
             BmcCommand::InsertMedia { slot, mut media } => {
-                media.available_at = now + kind.timing.virtual_media.draw(self.draw("virtual-media"));
+                let mut delay = kind.timing.virtual_media.draw(self.draw("virtual-media"));
+                match self.strike(Site::Plain(SiteKind::MediaInsert), now, out) {
+                    Some(Struck {
+                        what: What::MediaInsertFails { status },
+                        ..
+                    }) => return Ok(status.map_or(Reply::Done, Reply::Failed)),
+                    Some(Struck {
+                        what: What::MediaInsertLingers { delay: late },
+                        seed,
+                        ..
+                    }) => delay += late.draw(seed.child("delay")),
+                    _ => {}
+                }
+                media.available_at = now + delay;
                 self.bmc.slot_mut(profile, &slot)?.media = Some(media);
                 self.bmc.record(now, LogEvent::MediaInserted(slot));
             }
             BmcCommand::EjectMedia { slot } => {
-                if self.bmc.slot_mut(profile, &slot)?.media.take().is_some() {
+                self.bmc.slot_mut(profile, &slot)?;
+                let ignored = self.strike(Site::Plain(SiteKind::MediaEject), now, out).is_some();
+                if !ignored && self.bmc.slot_mut(profile, &slot)?.media.take().is_some() {
                     self.bmc.record(now, LogEvent::MediaEjected(slot));
                 }
             }
@@ -402,7 +438,7 @@ impl Node {
             BmcCommand::SetClock { offset_millis } => self.bmc.clock_offset_millis = offset_millis,
             BmcCommand::ClearLog => self.bmc.log = None,
         }
-        Ok(())
+        Ok(Reply::Done)
     }
 
     // --- agent --------------------------------------------------------------------------------------------------
@@ -495,7 +531,7 @@ impl Node {
                     agent.on_config_drive(command, &url, result);
                 }
             }
-            Outcome::ConfigDriveRead(description) => self.on_config_drive_read(now, description),
+            Outcome::ConfigDriveRead(description) => self.on_config_drive_read(now, description, out),
             Outcome::Bootstrapped(result) => self.on_bootstrapped(now, result),
             Outcome::Inspected(result) => {
                 record(

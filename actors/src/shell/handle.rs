@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::lost::Lost;
 use super::messages::{Apply, Failure, FaultsChanged, Kill, Look};
 use super::node::{NodeActor, Services};
-use crate::fault::{Occasions, Site, Struck};
+use crate::fault::{Occasions, Site, SiteKind, Struck};
 use crate::ids::{Epoch, NodeId};
 use crate::node::bmc::PowerState;
 use crate::node::effect::FaultHit;
@@ -276,6 +276,18 @@ impl NodeRef {
     fn record_fault(&self, now: SimInstant, struck: &Struck) {
         let recorder = &self.services.recorder;
         recorder.fault(Whom::Node(self.identity.id), &FaultHit::new(now, struck));
+    }
+
+    /// Whether its BMC has no power.
+    #[must_use]
+    pub fn is_dark(&self) -> bool {
+        let faults = &self.services.faults;
+        faults.against_at(SiteKind::Power, self.identity.index).is_some()
+            && self
+                .node()
+                .afflictions()
+                .and_then(|afflictions| afflictions.power_loss)
+                .is_some_and(|loss| loss.bmc)
     }
 
     /// The real time that a delay of a fault takes.

@@ -2,6 +2,7 @@
 
 mod board;
 mod cluster;
+mod faults;
 mod handle;
 mod lost;
 mod messages;

@@ -13,6 +13,7 @@ use actix::{
 use tokio::sync::oneshot;
 
 use super::board::FaultBoard;
+use super::faults;
 use super::handle::NodeRef;
 use super::lost::Lost;
 use super::messages::{Apply, Failure, FaultsChanged, Kill, Look};
@@ -269,7 +270,7 @@ impl NodeActor {
         });
         let mut outcome: crate::ports::LocalFuture<Outcome> = match effect {
             Effect::Record(_) => return,
-            Effect::Ironic(request) => self.services().ironic.call(id, *request),
+            Effect::Ironic(request) => faults::call(&self.handle, request),
             Effect::FetchConfigDrive {
                 command,
                 url,
@@ -291,7 +292,7 @@ impl NodeActor {
                 Box::pin(async move { Outcome::Bootstrapped(bootstrapped.await) })
             }
             Effect::ResolveBoot(request) => {
-                let resolved = self.services().boot_media.resolve(id, *request);
+                let resolved = faults::resolve(&self.handle, request);
                 Box::pin(async move { Outcome::Boot(resolved.await) })
             }
         };

@@ -269,6 +269,9 @@ async fn an_actor_that_was_killed_goes_on_where_it_was() {
     assert_eq!(world.notes.count(ShellEvent::ActorRestarted), 1);
     assert_eq!(node.read(|node, _| node.phase()).await.unwrap(), phase);
     // The call has failed, so it is tried again.
+    while node.read(|node, _| node.next_deadline()).await.unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     world.clock.pass(Duration::from_secs(3600));
     wait_for(node, Phase::AgentReady).await;
     assert!(world.node(1).read(|_, _| ()).await.is_ok(), "neighbours live on");

@@ -47,7 +47,7 @@ impl Filter {
         for (name, value) in pairs {
             match name.as_str() {
                 "after" => {
-                    filter.after = Some(place(&value).ok_or_else(|| wrong("after", no_place(&value)))?)
+                    filter.after = Some(place(&value).ok_or_else(|| wrong("after", no_place(&value)))?);
                 }
                 "node" => filter.nodes.push(value),
                 "cluster" => filter.clusters.push(value),

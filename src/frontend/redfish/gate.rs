@@ -5,11 +5,12 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest, web};
+use actix_web::{Error, HttpRequest, HttpResponse, web};
 use metalsim_actors::wire::redfish::message;
 
 use super::auth::Verdict;
 use super::error::{RedfishError, is_read};
+use super::faults::Visit;
 use super::state::RedfishState;
 
 /// Lets a request through or answers it.
@@ -17,10 +18,27 @@ pub(super) async fn gate<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    match admit(request.request()).await {
-        Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
-        Err(error) => Ok(request.into_response(error.response())),
+    let visit = Visit::of(request.request());
+    if let Some(visit) = &visit
+        && !visit.connects(request.request()).await
+    {
+        return Ok(request.into_response(HttpResponse::new(StatusCode::SERVICE_UNAVAILABLE)));
     }
+    if let Err(error) = admit(request.request()).await {
+        return Ok(request.into_response(error.response()));
+    }
+    let Some(visit) = visit else {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    };
+    if !visit.logs_in() {
+        let refused = RedfishError::unauthorized(request.path());
+        return Ok(request.into_response(refused.response()));
+    }
+    if let Some(instead) = visit.instead().await {
+        return Ok(request.into_response(instead));
+    }
+    let response = next.call(request).await?.map_into_boxed_body();
+    Ok(visit.answered(response).await)
 }
 
 /// Whether the request may be told anything.

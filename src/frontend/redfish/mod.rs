@@ -19,6 +19,7 @@ mod boot;
 mod chassis;
 mod error;
 mod ethernet_interfaces;
+mod faults;
 mod gate;
 mod log_service;
 mod managers;

@@ -11,9 +11,10 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use metalsim_actors::ids::NodeId;
 use metalsim_actors::node::bmc::BmcCommand;
-use metalsim_actors::node::{Event, Node};
+use metalsim_actors::node::{Event, Node, Reply};
 use metalsim_actors::shell::NodeRef;
 use metalsim_actors::time::SimInstant;
+use metalsim_actors::wire::redfish::message;
 use metalsim_actors::wire::redfish::{Collection, EntityTag, Link, Typed, Uri};
 use serde::Serialize;
 use uuid::Uuid;
@@ -310,8 +311,14 @@ pub(super) async fn command(
     if_match: Option<u32>,
     command: BmcCommand,
 ) -> Result<(), RedfishError> {
-    node.act(Event::Bmc { if_match, command }).await?;
-    Ok(())
+    match node.act(Event::Bmc { if_match, command }).await? {
+        Reply::Failed(status) => Err(RedfishError::new(
+            StatusCode::from_u16(status.get()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            &message::INTERNAL_ERROR,
+            &[],
+        )),
+        Reply::Done | Reply::Agent(_) => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
 //! Each fault as those see it whom it befalls.
 
+mod redfish;
 mod simulator;

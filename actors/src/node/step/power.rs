@@ -88,7 +88,7 @@ impl Node {
             (ResetType::Nmi, _) => {}
             // Without mains only the wish is kept.
             (ResetType::ForceOff | ResetType::GracefulShutdown, Host::Unpowered { then_on, .. }) => {
-                *then_on = false
+                *then_on = false;
             }
             (_, Host::Unpowered { then_on, .. }) => *then_on = true,
             // On while the host goes down: it comes back as soon as it is down.

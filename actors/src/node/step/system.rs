@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::fault::words::KubeadmAction;
+use crate::fault::{Site, SiteKind, Struck, What};
 use crate::node::Node;
 use crate::node::effect::{Effect, Effects};
 use crate::node::os::description::SystemDescription;
@@ -26,7 +28,22 @@ impl Node {
         }));
     }
 
-    pub(super) fn on_config_drive_read(&mut self, now: SimInstant, description: Arc<SystemDescription>) {
+    pub(super) fn on_config_drive_read(
+        &mut self,
+        now: SimInstant,
+        description: Arc<SystemDescription>,
+        out: &mut Effects,
+    ) {
+        let description = match self.strike(Site::Plain(SiteKind::CloudInit), now, out) {
+            Some(Struck {
+                what: What::CloudInitFails { message },
+                ..
+            }) => {
+                let why = message.as_deref().unwrap_or("cloud-init failed");
+                Arc::new(SystemDescription::unreadable(why))
+            }
+            _ => description,
+        };
         let latency = self.kind.timing.cloud_init.draw(self.draw("cloud-init"));
         if let Some(os) = self.os.as_mut().filter(|os| os.stage == Stage::Reading) {
             os.stage = Stage::Configuring { until: now + latency };
@@ -42,6 +59,25 @@ impl Node {
             Stage::Reading | Stage::Up | Stage::BootstrapFailed => return,
         };
         let kubeadm = os.intent().is_some_and(Intent::calls_kubeadm);
+        let action = match os.intent() {
+            Some(Intent::Init(_)) => KubeadmAction::Init,
+            _ => KubeadmAction::Join,
+        };
+        if kubeadm
+            && self.disk.membership.is_none()
+            && let Some(struck) = self.strike(Site::Kubeadm { action }, now, out)
+        {
+            if let Some(os) = &mut self.os {
+                let message = match struck.what {
+                    What::KubeadmFails { message, .. } => message,
+                    _ => None,
+                };
+                os.stage = Stage::BootstrapFailed;
+                os.complaint = Some(message.unwrap_or_else(|| "kubeadm failed".into()));
+            }
+            return;
+        }
+        let Some(os) = self.os.as_deref() else { return };
         let stage = match &os.description {
             // It runs once: at later boots only the kubelet starts.
             Some(description) if kubeadm && self.disk.membership.is_none() => {

@@ -34,10 +34,23 @@ pub async fn serve<E>(
 ) {
     let (frames, waiting) = mpsc::channel(FRAMES);
     let writer = actix_rt::spawn(write(waiting, output));
-    read(input, frames, &mut acceptor).await;
+    let mut streams = Streams::new();
+    read(input, frames, &mut streams, &mut acceptor).await;
     // The owners of streams see their ends; when the last has let go, the writer ends.
+    for (_, stream) in streams {
+        end(stream).await;
+    }
     drop(acceptor);
     let _ended = writer.await;
+}
+
+/// What the client writes goes here, by stream.
+type Streams = HashMap<u32, WriteHalf<DuplexStream>>;
+
+/// Tells the owner of a stream that nothing more comes. To let go of the half is not enough: the other half keeps the stream open.
+async fn end(mut stream: WriteHalf<DuplexStream>) {
+    // The owner may have gone.
+    let _gone = stream.shutdown().await;
 }
 
 async fn write(mut frames: mpsc::Receiver<Frame>, output: mpsc::Sender<Bytes>) {
@@ -60,11 +73,11 @@ async fn write(mut frames: mpsc::Receiver<Frame>, output: mpsc::Sender<Bytes>) {
 async fn read<E>(
     input: impl Stream<Item = Result<Bytes, E>>,
     frames: mpsc::Sender<Frame>,
+    streams: &mut Streams,
     acceptor: &mut impl Acceptor,
 ) {
     let mut input = std::pin::pin!(input);
     let mut decoder = Decoder::new();
-    let mut streams: HashMap<u32, WriteHalf<DuplexStream>> = HashMap::new();
     while let Some(Ok(bytes)) = input.next().await {
         decoder.push(&bytes);
         loop {
@@ -78,7 +91,7 @@ async fn read<E>(
             };
             let answer = match frame {
                 Frame::SynStream { stream, headers, fin } => {
-                    let opened = open(stream, &headers, &streams, &frames, acceptor);
+                    let opened = open(stream, &headers, streams, &frames, acceptor);
                     match opened {
                         Some(mut writer) => {
                             if fin {
@@ -100,15 +113,16 @@ async fn read<E>(
                     if let Some(writer) = streams.get_mut(&stream) {
                         // The owner may have gone: the client is told by the end of what it wrote.
                         let _gone = writer.write_all(&bytes).await;
-                        if fin {
-                            let _gone = writer.shutdown().await;
-                            streams.remove(&stream);
+                        if fin && let Some(writer) = streams.remove(&stream) {
+                            end(writer).await;
                         }
                     }
                     None
                 }
                 Frame::RstStream { stream, .. } => {
-                    streams.remove(&stream);
+                    if let Some(writer) = streams.remove(&stream) {
+                        end(writer).await;
+                    }
                     None
                 }
                 Frame::Ping(id) => Some(Frame::Ping(id)),
@@ -128,7 +142,7 @@ async fn read<E>(
 fn open(
     stream: u32,
     headers: &Headers,
-    streams: &HashMap<u32, WriteHalf<DuplexStream>>,
+    streams: &Streams,
     frames: &mpsc::Sender<Frame>,
     acceptor: &mut impl Acceptor,
 ) -> Option<WriteHalf<DuplexStream>> {
@@ -178,4 +192,85 @@ pub fn header<'a>(headers: &'a Headers, name: &str) -> &'a str {
         .iter()
         .find(|(key, _)| key == name)
         .map_or("", |(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use futures_util::stream;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Sends back what comes, until it ends.
+    struct Echo;
+
+    impl Acceptor for Echo {
+        fn accept(&mut self, _: &Headers, stream: DuplexStream) -> bool {
+            let (mut reader, mut writer) = split(stream);
+            actix_rt::spawn(async move { tokio::io::copy(&mut reader, &mut writer).await });
+            true
+        }
+    }
+
+    fn opened() -> Vec<Frame> {
+        let data = Frame::Data {
+            stream: 1,
+            bytes: Bytes::from_static(b"abc"),
+            fin: false,
+        };
+        let open = Frame::SynStream {
+            stream: 1,
+            headers: vec![("streamtype".to_owned(), "data".to_owned())],
+            fin: false,
+        };
+        vec![open, data]
+    }
+
+    fn sent(frames: &[Frame]) -> Result<Bytes, Infallible> {
+        let (mut encoder, mut bytes) = (Encoder::new(), BytesMut::new());
+        frames.iter().for_each(|frame| encoder.write(frame, &mut bytes));
+        Ok(bytes.freeze())
+    }
+
+    #[actix_rt::test]
+    async fn a_client_that_leaves_with_open_streams_leaves_nothing_behind() {
+        for last in [None, Some(Frame::GoAway)] {
+            let mut frames = opened();
+            frames.extend(last);
+            let (output, mut waiting) = mpsc::channel(16);
+            let reading = async move { while waiting.recv().await.is_some() {} };
+            let serving = serve(stream::iter([sent(&frames)]), output, Echo);
+            let both = futures_util::future::join(serving, reading);
+            tokio::time::timeout(PATIENCE, both).await.expect("it ends");
+        }
+    }
+
+    #[actix_rt::test]
+    async fn the_owner_of_a_stream_that_is_called_off_sees_its_end() {
+        let mut frames = opened();
+        frames.push(Frame::RstStream {
+            stream: 1,
+            status: CANCEL,
+        });
+        let (output, mut waiting) = mpsc::channel(16);
+        // The connection stays open.
+        let input = stream::iter([sent(&frames)]).chain(stream::pending());
+        actix_rt::spawn(serve(input, output, Echo));
+        let mut decoder = Decoder::new();
+        let ended = async {
+            loop {
+                decoder.push(&waiting.recv().await.expect("the connection is open"));
+                while let Some(frame) = decoder.next().expect("frames") {
+                    if matches!(frame, Frame::Data { fin: true, .. }) {
+                        return;
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, ended).await.expect("it ends");
+    }
 }
