@@ -47,14 +47,16 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<()> {
         return Ok(());
     };
     let report = read(file).map_err(|reason| NoReport(format!("{}: {reason}", file.display())))?;
-    let forms: [(&Option<PathBuf>, fn(&Report) -> String); 2] =
-        [(&args.html, Report::to_html), (&args.junit, Report::to_junit)];
-    for (target, render) in forms {
-        if let Some(target) = target {
-            write(target, &render(&report))
-                .with_context(|| format!("{} cannot be written", target.display()))?;
-            writeln!(out, "{}: written", target.display())?;
-        }
+    let mut put = |target: &Path, text: &str| -> anyhow::Result<()> {
+        write(target, text).with_context(|| format!("{} cannot be written", target.display()))?;
+        writeln!(out, "{}: written", target.display())?;
+        Ok(())
+    };
+    if let Some(target) = &args.html {
+        put(target, &report.to_html())?;
+    }
+    if let Some(target) = &args.junit {
+        put(target, &report.to_junit())?;
     }
     if args.html.is_none() && args.junit.is_none() {
         write!(out, "{}", report.summary())?;

@@ -93,7 +93,7 @@ fn a_report_is_rendered_again() {
     let told = metalsim(&["report", source]);
     let text = String::from_utf8_lossy(&told.stdout).into_owned();
     assert!(
-        text.contains("\nFAILED  errors of redfish: at most 0.5% of requests: 61,204 errors"),
+        text.contains("\nFAILED  errors of redfish: at most 0.01% of requests: 24,166 errors"),
         "{text}"
     );
 }

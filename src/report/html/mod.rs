@@ -374,6 +374,7 @@ fn moment(millis: u64) -> String {
 fn fault_rows(report: &Report) -> Vec<FaultRow> {
     let rows = report.faults.iter().enumerate().map(|(place, fault)| {
         let windows = match fault.windows.as_slice() {
+            [] if fault.hits == 0 => "not in this run".to_owned(),
             [] => "added on the way".to_owned(),
             [one] => format!("{} to {}", moment(one.from_ms), moment(one.until_ms)),
             [first, .., last] => format!(

@@ -297,11 +297,11 @@ fn lanes(faults: &[FaultCount]) -> Vec<(usize, &FaultCount)> {
 fn lanes_title(report: &Report) -> String {
     let all = report.faults.len();
     let which = if all > MOST_LANES {
-        format!("Faults: the {MOST_LANES} of {all} that struck most often")
+        format!("The {MOST_LANES} of {all} faults that struck most often")
     } else {
         "Faults".to_owned()
     };
-    format!("{which}, windows (light) and hits (dark)")
+    format!("{which}: windows as frames, hits as bars")
 }
 
 /// The windows through the plots: the more faults there are at a time, the darker.
