@@ -163,18 +163,16 @@ fn rehearse(args: &RunArgs) -> anyhow::Result<()> {
 }
 
 fn write_report(report: &Report, files: &crate::scenario::Report) -> anyhow::Result<()> {
-    let forms: [(_, fn(&Report) -> String); 3] = [
-        (&files.json, Report::to_json),
-        (&files.junit, Report::to_junit),
-        (&files.html, Report::to_html),
-    ];
-    for (file, render) in forms {
+    let write = |file: &Option<PathBuf>, render: fn(&Report) -> String| -> anyhow::Result<()> {
         if let Some(file) = file {
             report::write(file, &render(report)).with_context(|| file.display().to_string())?;
             say(&format!("report: {}", file.display()));
         }
-    }
-    Ok(())
+        Ok(())
+    };
+    write(&files.json, Report::to_json)?;
+    write(&files.junit, Report::to_junit)?;
+    write(&files.html, Report::to_html)
 }
 
 fn show(bar: &ProgressBar, progress: &Progress<'_>) {
