@@ -183,9 +183,20 @@ pub fn record_at(store: &mut Store, now: DateTime<Utc>, about: &ObjectReference,
     let _lost = store.create(target, event, options);
 }
 
-/// Deletes events whose time is over (kube-apiserver: `--event-ttl`).
+/// Events that were written within this many seconds end together, as those do that share a lease in etcd (kubernetes:
+/// `apiserver/pkg/storage/etcd3/lease_manager.go`, a minute).
+const TOGETHER: i64 = 60;
+
+/// Deletes events whose time is over (kube-apiserver: `--event-ttl`). A key stands for all events of a minute, by its number: a cluster
+/// waits for a few minutes, not for each event.
 #[derive(Debug)]
 pub struct Expiry;
+
+/// When an event was written last: each write of it renews its lease.
+fn written(event: &Object) -> Second {
+    let times = event.managed.iter().filter_map(|entry| entry.time);
+    times.max().unwrap_or(event.created)
+}
 
 impl Controller for Expiry {
     fn name(&self) -> &'static str {
@@ -193,8 +204,9 @@ impl Controller for Expiry {
     }
 
     fn observe(&self, _: &Store, change: &Change, look_at: &mut dyn FnMut(Key)) {
-        if matches!(change.changed, Changed::Added) && about(change, &KINDS.events) {
-            look_at(Key::of(&change.object));
+        if !matches!(change.changed, Changed::Deleted(_)) && about(change, &KINDS.events) {
+            let minute = written(&change.object).0.div_euclid(TOGETHER);
+            look_at(Key::new(None, &minute.to_string()));
         }
     }
 
@@ -207,27 +219,26 @@ impl Controller for Expiry {
         let Some(resource) = store.registry().find("", "events").cloned() else {
             return Ok(None);
         };
-        let Some(event) = store.find(&resource, key.namespace(), &key.name) else {
+        let Ok(minute) = key.name.parse::<i64>() else {
             return Ok(None);
         };
-        // The lease in etcd is renewed by each write of the event.
-        let written = event
-            .managed
-            .iter()
-            .filter_map(|entry| entry.time)
-            .max()
-            .unwrap_or(event.created);
-        let start = chrono::DateTime::from_timestamp(written.0, 0).unwrap_or(context.now);
-        let end = later(start, context.behaviour.event_ttl);
+        let ended = |last: i64| {
+            let last = DateTime::from_timestamp(last, 0).unwrap_or(context.now);
+            later(last, context.behaviour.event_ttl)
+        };
+        let end = ended(minute.saturating_add(1).saturating_mul(TOGETHER));
         if end > context.now {
             return Ok(Some(until(context.now, end)));
         }
-        store.delete(
-            Target::stored(&resource, key.namespace()),
-            &key.name,
-            &DeleteOptions::now(),
-            context.now,
-        )?;
+        let over: Vec<Key> = store
+            .all(&resource, None)
+            .filter(|event| ended(written(event).0) <= context.now)
+            .map(|event| Key::of(event))
+            .collect();
+        for event in over {
+            let target = Target::stored(&resource, event.namespace());
+            store.delete(target, &event.name, &DeleteOptions::now(), context.now)?;
+        }
         Ok(None)
     }
 }
@@ -237,3 +248,6 @@ impl Controller for Expiry {
 pub fn micro_time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,6 +154,11 @@ impl World {
         self.create("pods", body)
     }
 
+    /// Number of objects of a kind.
+    pub(crate) fn count(&self, plural: &str) -> usize {
+        self.cluster.store.count(kind(plural))
+    }
+
     pub(crate) fn find(&self, plural: &str, namespace: &str, name: &str) -> Option<&Arc<Object>> {
         self.cluster.store.find(kind(plural), Some(namespace), name)
     }
