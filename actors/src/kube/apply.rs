@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 pub use set::{FieldSet, Step};
 
-use super::object::{ManagedEntry, Operation, Second, WireManagedEntry};
+use super::object::{Fields, ManagedEntry, Operation, Second, WireManagedEntry};
 use super::schema::MessageId;
 use super::status::{Cause, Reason, Status, quote};
 use super::structure::{Shape, Type};
@@ -88,7 +88,7 @@ fn id(manager: &str, operation: Operation, api_version: &str, subresource: &str)
 fn managers(entries: &[ManagedEntry]) -> Managers {
     let mut managers = Managers::new();
     for entry in entries {
-        let fields = serde_json::from_str(&entry.fields)
+        let fields = serde_json::from_str(&entry.fields.text())
             .ok()
             .and_then(|value| FieldSet::decode(&value));
         if let Some(fields) = fields {
@@ -120,7 +120,7 @@ fn entries(managers: Managers) -> Vec<ManagedEntry> {
             api_version: owned.api_version,
             time: owned.time,
             subresource: id.subresource,
-            fields: owned.fields.encode().to_string().into(),
+            fields: Fields::new(&owned.fields.encode().to_string()),
         })
         .collect();
     entries.sort_by(|one, two| {
@@ -151,7 +151,7 @@ pub fn from_wire(entries: &[WireManagedEntry]) -> Option<Vec<ManagedEntry>> {
                 api_version: entry.api_version.as_str().into(),
                 time: entry.time.as_deref().and_then(Second::parse),
                 subresource: entry.subresource.as_str().into(),
-                fields: fields.encode().to_string().into(),
+                fields: Fields::new(&fields.encode().to_string()),
             })
         })
         .collect()

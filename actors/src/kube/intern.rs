@@ -11,7 +11,7 @@ const LARGEST_TEXT: usize = 64 * 1024;
 /// A pool this small is never swept.
 const SMALLEST_SWEEP: usize = 1024;
 
-/// A pool of shared texts and heads. One serves all clusters of a process; each [`super::store::Store`] holds an `Arc` of it.
+/// A pool of shared texts, heads and accounts of fields. One serves all clusters of a process; each [`super::store::Store`] holds an `Arc` of it.
 ///
 /// Entries that nobody else holds are dropped when the pool has doubled since the last sweep, so it stays within
 /// twice of what is in use.
@@ -19,6 +19,7 @@ const SMALLEST_SWEEP: usize = 1024;
 pub struct Interner {
     texts: Mutex<Pool<str>>,
     heads: Mutex<Pool<Head>>,
+    managed: Mutex<Pool<[ManagedEntry]>>,
 }
 
 #[derive(Debug)]
@@ -63,10 +64,17 @@ impl Interner {
         }
     }
 
-    /// The same entries, made of shared texts.
+    /// The shared copy of `entries`, made of shared texts. What a component writes within one second is mostly the same.
     #[must_use]
     pub fn managed(&self, entries: &[ManagedEntry]) -> Arc<[ManagedEntry]> {
-        entries
+        let known = {
+            let pool = self.managed.lock().unwrap_or_else(PoisonError::into_inner);
+            pool.entries.get(entries).map(Arc::clone)
+        };
+        if let Some(shared) = known {
+            return shared;
+        }
+        let made: Arc<[ManagedEntry]> = entries
             .iter()
             .map(|entry| ManagedEntry {
                 manager: self.text(&entry.manager),
@@ -74,9 +82,11 @@ impl Interner {
                 api_version: self.text(&entry.api_version),
                 time: entry.time,
                 subresource: self.text(&entry.subresource),
-                fields: self.text(&entry.fields),
+                fields: entry.fields.shared(self),
             })
-            .collect()
+            .collect();
+        let mut pool = self.managed.lock().unwrap_or_else(PoisonError::into_inner);
+        pool.insert(made)
     }
 
     /// The shared copy of `head`.

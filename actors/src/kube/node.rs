@@ -444,7 +444,7 @@ pub fn present(
     let Kubelet::Running { since } = *kubelets.get(object.name())? else {
         return None;
     };
-    let place = object.sections.iter().position(|(key, _)| key == section)?;
+    let place = object.sections.iter().position(|(key, _)| **key == *section)?;
     let (key, text) = object.sections.get(place)?;
     let text = if lease {
         let renewed = micro_time(last_step(since, now, RENEW_SECONDS));

@@ -14,8 +14,9 @@
 //! `apiVersion` and `kind` are not stored, they follow from the resource and the version asked for.
 
 mod draft;
+mod fields;
+mod section;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ use super::intern::Interner;
 use super::status::Status;
 
 pub use draft::{Draft, Metadata, WireManagedEntry};
+pub use fields::Fields;
+pub use section::SectionName;
 
 use draft::or_default;
 
@@ -99,7 +102,7 @@ pub enum Operation {
 }
 
 /// An entry of `metadata.managedFields`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ManagedEntry {
     /// Who.
     pub manager: Arc<str>,
@@ -111,8 +114,8 @@ pub struct ManagedEntry {
     pub time: Option<Second>,
     /// Through which subresource; empty for the main resource.
     pub subresource: Arc<str>,
-    /// The field set, FieldsV1 as JSON text.
-    pub fields: Arc<str>,
+    /// The field set.
+    pub fields: Fields,
 }
 
 /// That part of `metadata` which writers choose.
@@ -144,7 +147,7 @@ pub struct Deletion {
 }
 
 /// One top-level field: name and JSON text.
-pub type Section = (Cow<'static, str>, Arc<str>);
+pub type Section = (SectionName, Arc<str>);
 
 /// A stored object, one version of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -224,7 +227,7 @@ impl Object {
     pub fn section_text(&self, name: &str) -> Option<&str> {
         self.sections
             .iter()
-            .find(|(key, _)| key == name)
+            .find(|(key, _)| **key == *name)
             .map(|(_, text)| &**text)
     }
 
@@ -455,7 +458,7 @@ impl Object {
             .map(|(key, value)| {
                 let text = value.to_string();
                 let shared = previous
-                    .and_then(|previous| previous.sections.iter().find(|(old, _)| old == key))
+                    .and_then(|previous| previous.sections.iter().find(|(old, _)| **old == **key))
                     .filter(|(_, old)| **old == *text)
                     .map(|(_, old)| Arc::clone(old));
                 let text = shared.unwrap_or_else(|| {
@@ -465,7 +468,7 @@ impl Object {
                         Arc::from(text)
                     }
                 });
-                (section_name(key), text)
+                (key.as_str().into(), text)
             })
             .collect();
         match previous {
@@ -473,30 +476,6 @@ impl Object {
             _ => sections.into(),
         }
     }
-}
-
-/// The usual names of sections cost nothing; others are kept.
-fn section_name(key: &str) -> Cow<'static, str> {
-    const USUAL: [&str; 14] = [
-        "spec",
-        "status",
-        "data",
-        "type",
-        "rules",
-        "roleRef",
-        "subjects",
-        "secrets",
-        "subsets",
-        "endpoints",
-        "ports",
-        "addressType",
-        "binaryData",
-        "immutable",
-    ];
-    USUAL
-        .into_iter()
-        .find(|usual| *usual == key)
-        .map_or_else(|| Cow::Owned(key.to_owned()), Cow::Borrowed)
 }
 
 fn look_up<'a>(map: &'a [(Box<str>, Box<str>)], key: &str) -> Option<&'a str> {
@@ -547,7 +526,7 @@ impl ManagedEntry {
             api_version: self.api_version.to_string(),
             time: self.time.map(Second::text),
             fields_type: "FieldsV1".to_owned(),
-            fields_v1: serde_json::from_str(&self.fields).ok(),
+            fields_v1: serde_json::from_str(&self.fields.text()).ok(),
             subresource: self.subresource.to_string(),
         }
     }
@@ -562,7 +541,7 @@ impl ManagedEntry {
             let _ = write!(out, ",\"time\":\"{}\"", time.text());
         }
         out.extend_from_slice(b",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":");
-        out.extend_from_slice(self.fields.as_bytes());
+        out.extend_from_slice(self.fields.text().as_bytes());
         if !self.subresource.is_empty() {
             write_key("subresource", out);
             write_string(&self.subresource, out);

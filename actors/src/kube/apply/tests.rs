@@ -67,7 +67,9 @@ impl World {
 
     fn owned(&self, manager: &str) -> Value {
         let entry = self.managed.iter().find(|entry| &*entry.manager == manager);
-        entry.map_or(Value::Null, |entry| serde_json::from_str(&entry.fields).unwrap())
+        entry.map_or(Value::Null, |entry| {
+            serde_json::from_str(&entry.fields.text()).unwrap()
+        })
     }
 }
 

@@ -96,7 +96,7 @@ fn text<'a>(object: &'a Object, section: &str) -> Option<&'a Arc<str>> {
     object
         .sections
         .iter()
-        .find(|(name, _)| name == section)
+        .find(|(name, _)| **name == *section)
         .map(|(_, text)| text)
 }
 

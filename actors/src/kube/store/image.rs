@@ -1,6 +1,7 @@
 //! Objects that many stores begin with, kept once.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::{Collection, Store};
@@ -40,14 +41,23 @@ impl Image {
     /// The image as if its objects had come to be at `at`.
     #[must_use]
     pub fn dated(&self, at: Second) -> Self {
+        // Objects share their accounts of fields, and go on to.
+        let made: RefCell<HashMap<*const ManagedEntry, Arc<[ManagedEntry]>>> = RefCell::default();
         self.mapped(|_, _, object| {
-            let managed = object.managed.iter().map(|entry| ManagedEntry {
-                time: Some(at),
-                ..entry.clone()
-            });
+            let managed = Arc::clone(
+                made.borrow_mut()
+                    .entry(object.managed.as_ptr())
+                    .or_insert_with(|| {
+                        let dated = object.managed.iter().map(|entry| ManagedEntry {
+                            time: Some(at),
+                            ..entry.clone()
+                        });
+                        dated.collect()
+                    }),
+            );
             Some(Arc::new(Object {
                 created: at,
-                managed: managed.collect(),
+                managed,
                 ..(**object).clone()
             }))
         })

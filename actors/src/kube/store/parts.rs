@@ -129,7 +129,7 @@ pub(super) fn counts_as_generation(resource: &Resource, old: &Object, new: &Obje
         object
             .sections
             .iter()
-            .filter(|(key, _)| key != "status")
+            .filter(|(key, _)| **key != *"status")
             .map(|(key, text)| (key.to_string(), Arc::clone(text)))
             .collect()
     };
