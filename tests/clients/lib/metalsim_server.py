@@ -75,7 +75,9 @@ class MetalsimServer:
         settings: Json | None = None,
         name: str = "node-{}",
         agent_tls: bool = False,
+        scenario: Path | None = None,
     ) -> None:
+        """``scenario``: a file to run, with a fleet of its own, instead of ``nodes`` until it is stopped."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder.resolve()
         self.redfish_port, self.agent_port, self.control_port = free_port(), free_port(), free_port()
@@ -108,9 +110,10 @@ class MetalsimServer:
             }
         self.config.write_text(json.dumps(merge(document, settings or {}), indent=2))
         self._child: Child | None = None
+        self._verb = ["scenario", "run", str(scenario)] if scenario else ["run"]
 
     def start(self) -> MetalsimServer:
-        self._child = Child("metalsim", [binary(), "run", "--config", str(self.config)], self.log)
+        self._child = Child("metalsim", [binary(), *self._verb, "--config", str(self.config)], self.log)
         wait_until("metalsim is ready", self._is_ready, limit=60, describe=self._child.tail)
         return self
 

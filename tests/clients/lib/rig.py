@@ -33,9 +33,11 @@ class Rig:
         settings: Json | None = None,
         told_by_media: bool = False,
         agent_tls: bool = False,
+        scenario: Path | None = None,
     ) -> None:
         """``told_by_media``: metalsim's settings say nothing of Ironic but what DHCP would: the HTTP root.
-        ``agent_tls``: the agents serve TLS with a certificate of their own."""
+        ``agent_tls``: the agents serve TLS with a certificate of their own.
+        ``scenario``: a file that metalsim runs, with a fleet of its own."""
         self.ironic = IronicServer(folder / "ironic", options)
         self.metalsim = MetalsimServer(
             folder / "metalsim",
@@ -44,6 +46,7 @@ class Rig:
             timing=timing,
             settings=merge({"boot": {"http_root": self.ironic.files.url}}, settings or {}),
             agent_tls=agent_tls,
+            scenario=scenario,
         )
 
     def __enter__(self) -> Rig:
