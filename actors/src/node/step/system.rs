@@ -8,7 +8,7 @@ use crate::fault::{Site, SiteKind, Struck, What};
 use crate::node::Node;
 use crate::node::effect::{Cause, Effect, Effects};
 use crate::node::os::description::SystemDescription;
-use crate::node::os::intent::Intent;
+use crate::node::os::intent::{Intent, Role};
 use crate::node::os::membership::{BootstrapFailure, Machine, Membership, PATIENCE, RETRY};
 use crate::node::os::{Os, Restart, Stage};
 use crate::time::SimInstant;
@@ -105,7 +105,7 @@ impl Node {
         let Some(os) = &mut self.os else { return };
         let action = match os.intent() {
             Some(intent) if intent.calls_kubeadm() && self.disk.membership.is_none() => match intent {
-                Intent::Init(_) => KubeadmAction::Init,
+                Intent::Init(_) | Intent::Incomplete { role: Role::Init, .. } => KubeadmAction::Init,
                 _ => KubeadmAction::Join,
             },
             _ => {

@@ -173,9 +173,13 @@ fn restarts_do_not_depend_on_how_late_timers_are() {
 // --- cloud-init and kubeadm ---------------------------------------------------------------------------------------
 
 fn joins() -> Outcome {
+    calls_kubeadm(Role::JoinWorker)
+}
+
+fn calls_kubeadm(role: Role) -> Outcome {
     let mut description = (*Rig::description("host-1")).clone();
     description.intent = Intent::Incomplete {
-        role: Role::JoinWorker,
+        role,
         missing: Box::default(),
     };
     Outcome::ConfigDriveRead(Arc::new(description))
@@ -254,11 +258,20 @@ fn kubeadm_fails_once_a_boot_and_not_at_each_of_its_tries() {
 
 #[test]
 fn only_the_named_action_of_kubeadm_fails() {
-    let mut rig = installed(&json!("ZHJpdmU="), timing());
-    rig.set_faults(json!([{"name": "adm", "what": {"kubeadm_fails": {"actions": ["init"]}}}]));
-    rig.reset(ResetType::On);
-    at_kubeadm(&mut rig);
-    assert_eq!(rig.node.phase(), Phase::Bootstrapping);
+    for (role, expected) in [
+        (Role::JoinWorker, Phase::Bootstrapping),
+        (Role::Init, Phase::OsRunning),
+    ] {
+        let mut rig = installed(&json!("ZHJpdmU="), timing());
+        rig.set_faults(json!([{"name": "adm", "what": {"kubeadm_fails": {"actions": ["init"]}}}]));
+        rig.reset(ResetType::On);
+        while rig.pending.is_empty() {
+            rig.pass_to_deadline();
+        }
+        rig.answer(calls_kubeadm(role)).unwrap();
+        rig.pass_to_deadline();
+        assert_eq!(rig.node.phase(), expected, "{role:?}");
+    }
 }
 
 #[test]

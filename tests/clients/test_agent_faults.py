@@ -1,0 +1,209 @@
+"""Agents that fail, hang, lie or do not answer, as the real Ironic meets them.
+
+One Ironic and one fleet: every server has a fault of its own, given over the control API while the fleet runs, and all of them are on their
+way at the same time. Each test looks at one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lib.ironic_config import IronicOptions
+from lib.lifecycle import DEPLOY, MANAGE, PROVIDE, Fleet
+from lib.rig import Rig
+from lib.waiting import wait_until
+
+Json = dict[str, Any]
+
+# What each server is there for, and what is wrong with it.
+FAULTS: dict[str, Json] = {
+    "deploy-step": {
+        "when": {"nth": 1},
+        "what": {
+            "agent_step_fails": {"steps": ["write_image"], "phases": ["deploy"], "message": "no space left"}
+        },
+    },
+    "clean-step": {
+        "when": {"nth": 1},
+        "what": {
+            "agent_step_fails": {"steps": ["erase_devices_*"], "phases": ["clean"], "message": "bad sector"}
+        },
+    },
+    "command": {
+        "when": {"nth": 1},
+        "what": {
+            "agent_command_fails": {"commands": ["clean.execute_clean_step"], "message": "out of memory"}
+        },
+    },
+    "list": {
+        "when": {"nth": 1},
+        "what": {"agent_command_fails": {"commands": ["clean.get_clean_steps"]}},
+    },
+    "shape": {
+        "when": {"nth": 1},
+        "what": {"agent_command_wrong_shape": {"commands": ["clean.get_clean_steps"]}},
+    },
+    "shape-of-step": {
+        "when": {"nth": 1},
+        "what": {"agent_command_wrong_shape": {"commands": ["clean.execute_clean_step"]}},
+    },
+    "hang": {
+        "when": {"nth": 1},
+        "what": {"agent_command_hangs": {"commands": ["clean.execute_clean_step"]}},
+    },
+    "token": {"what": "agent_wrong_token"},
+    "unreachable": {"when": {"first": 5}, "what": "agent_unreachable"},
+    "late": {"when": {"nth": 1}, "what": {"agent_starts_late": {"delay": "20s"}}},
+    "small": {"what": {"inventory_disk_too_small": {"size_gib": 3}}},
+    "missing": {"what": {"inventory_nic_missing": {"nic": 1}}},
+}
+# Two servers of which the second interface has the same address.
+DOUBLE: Json = {"what": {"inventory_duplicate_mac": {"nic": 1}}}
+TWINS = ("twin-1", "twin-2")
+INSPECTED = ("small", "missing", *TWINS)
+
+
+@dataclass
+class Cast:
+    """The fleet, by what each server is there for."""
+
+    rig: Rig
+    uuids: dict[str, str]
+    names: dict[str, str]
+
+    def server(self, role: str) -> Json:
+        return self.rig.metalsim.node(self.names[role])
+
+    def go_on(self, role: str) -> None:
+        """The operator has another try, which must succeed."""
+        uuid = self.uuids[role]
+        self.rig.client.set_maintenance(uuid, False)
+        Fleet(self.rig.client, {uuid: role}, [MANAGE, PROVIDE]).run()
+
+    def fails(self, role: str, state: str) -> str:
+        """Waits until Ironic has given the server up, and returns what it says of it."""
+        seen = self.rig.client.wait_for(self.uuids[role], state)
+        return str(seen[self.uuids[role]]["last_error"])
+
+
+@pytest.fixture(scope="module")
+def cast(folder: Path) -> Iterator[Cast]:
+    roles = [*FAULTS, *TWINS]
+    options = IronicOptions(heartbeat_timeout=15)
+    with Rig(folder, nodes=len(roles), options=options) as rig:
+        nodes = rig.enroll()
+        uuids = dict(zip(roles, nodes, strict=True))
+        cast = Cast(rig, uuids, {role: nodes[uuid] for role, uuid in uuids.items()})
+        Fleet(rig.client, nodes, [MANAGE]).run()
+        for role, fault in FAULTS.items():
+            rig.metalsim.add_fault({"name": role, "which": {"names": [cast.names[role]]}, **fault})
+        twins = [cast.names[role] for role in TWINS]
+        rig.metalsim.add_fault({"name": "double", "which": {"names": twins}, **DOUBLE})
+        for role, uuid in uuids.items():
+            rig.client.set_state(uuid, "inspect" if role in INSPECTED else "provide")
+        yield cast
+
+
+def test_a_deploy_step_that_fails(cast: Cast) -> None:
+    client, uuid = cast.rig.client, cast.uuids["deploy-step"]
+    client.wait_for(uuid, "available")
+    client.set_state(uuid, "active")
+    error = cast.fails("deploy-step", "deploy failed")
+    assert "Error performing deploy step write_image: no space left" in error
+    Fleet(client, {uuid: "deploy-step"}, [DEPLOY]).run()
+    assert client.node(uuid)["last_error"] is None
+    wait_until("the system runs", lambda: cast.server("deploy-step")["phase"] == "os_running")
+
+
+def test_a_clean_step_that_fails(cast: Cast) -> None:
+    error = cast.fails("clean-step", "clean failed")
+    assert "Error performing clean step erase_devices_metadata: bad sector" in error
+    assert cast.rig.client.node(cast.uuids["clean-step"])["maintenance"]
+    cast.go_on("clean-step")
+
+
+def test_a_command_that_fails(cast: Cast) -> None:
+    assert "out of memory" in cast.fails("command", "clean failed")
+    cast.go_on("command")
+
+
+def test_a_list_of_steps_that_cannot_be_had(cast: Cast) -> None:
+    """Ironic looks into the result of a command that failed without one."""
+    error = cast.fails("list", "clean failed")
+    assert "Node failed to start the first cleaning step" in error
+    cast.go_on("list")
+
+
+def test_results_of_another_shape(cast: Cast) -> None:
+    error = cast.fails("shape", "clean failed")
+    assert "returned an invalid result" in error and "unexpected" in error
+    error = cast.fails("shape-of-step", "clean failed")
+    assert "Node failed to check cleaning progress" in error
+    for role in ("shape", "shape-of-step"):
+        cast.go_on(role)
+
+
+def test_a_command_that_hangs(cast: Cast) -> None:
+    """The agent lives on and says so, so Ironic would wait for ever; an operator ends it."""
+    client, uuid = cast.rig.client, cast.uuids["hang"]
+    client.wait_for(uuid, "clean wait")
+    wait_until("the agent hangs", lambda: cast.server("hang")["phase"] == "agent_busy")
+
+    def last_heartbeat() -> str:
+        return str(client.node(uuid)["driver_internal_info"]["agent_last_heartbeat"])
+
+    before = last_heartbeat()
+    wait_until("a heartbeat is taken", lambda: last_heartbeat() > before)
+    assert client.node(uuid)["provision_state"] == "clean wait"
+    client.set_state(uuid, "abort")
+    cast.fails("hang", "clean failed")
+    wait_until("the server is off", lambda: cast.server("hang")["phase"] == "off")
+    cast.go_on("hang")
+
+
+def test_wrong_tokens(cast: Cast) -> None:
+    """Ironic refuses the heartbeats; with the right token the agent gets on."""
+    metalsim, uuid = cast.rig.metalsim, cast.uuids["token"]
+    wait_until("heartbeats are refused", lambda: metalsim.fault_hits("agent_wrong_token") >= 2)
+    assert cast.rig.client.node(uuid)["provision_state"] == "clean wait"
+    assert "agent_last_heartbeat" not in cast.rig.client.node(uuid)["driver_internal_info"]
+    metalsim.remove_fault("token")
+    cast.rig.client.wait_for(uuid, "available")
+
+
+def test_an_agent_that_cannot_be_reached_at_first(cast: Cast) -> None:
+    cast.rig.client.wait_for(cast.uuids["unreachable"], "available")
+    assert cast.rig.metalsim.fault_hits("agent_unreachable") == 5
+
+
+def test_an_agent_that_starts_late(cast: Cast) -> None:
+    cast.rig.client.wait_for(cast.uuids["late"], "available")
+    assert cast.rig.metalsim.fault_hits("agent_starts_late") == 1
+
+
+def test_inventories_that_lie(cast: Cast) -> None:
+    client = cast.rig.client
+    found = {}
+    for role in INSPECTED:
+        wait_until(
+            f"{role} is inspected",
+            lambda uuid=cast.uuids[role]: client.node(uuid)["inspection_finished_at"],
+            describe=lambda uuid=cast.uuids[role]: client.explain(uuid),
+        )
+        found[role] = client.inventory(cast.uuids[role])["inventory"]
+    assert found["small"]["disks"][0]["size"] == 3 << 30
+    assert found["missing"]["disks"][0]["size"] > 3 << 30
+    addresses = {
+        role: [interface["mac_address"] for interface in inventory["interfaces"]]
+        for role, inventory in found.items()
+    }
+    assert len(addresses["missing"]) == len(addresses["small"]) - 1
+    first, second = (addresses[role] for role in TWINS)
+    assert first[0] != second[0] and first[1] == second[1]
+    # A port's address is unique in Ironic, so only one of the two has got it.
+    ports = [port["address"] for role in TWINS for port in client.ports(cast.uuids[role])]
+    assert ports.count(first[1]) == 1, ports
