@@ -1,7 +1,7 @@
 """Agents that fail, hang, lie or do not answer, as the real Ironic meets them.
 
-One Ironic and one fleet: every server has a fault of its own, given over the control API while the fleet runs, and all of them are on their
-way at the same time. Each test looks at one.
+One Ironic and one fleet: every server has a fault of its own, given over the control API while the fleet runs, and
+all of them are on their way at the same time. Each test looks at one.
 """
 
 from __future__ import annotations
