@@ -154,7 +154,7 @@ def test_wrong_tokens(cast: Cast) -> None:
     """Ironic refuses the heartbeats; with the right token the agent gets on."""
     metalsim, uuid = cast.rig.metalsim, cast.uuids["token"]
     wait_until("heartbeats are refused", lambda: metalsim.fault_hits("agent_wrong_token") >= 2)
-    assert cast.rig.client.node(uuid)["provision_state"] == "clean wait"
+    cast.rig.client.wait_for(uuid, "clean wait")
     assert "agent_last_heartbeat" not in cast.rig.client.node(uuid)["driver_internal_info"]
     metalsim.remove_fault("token")
     cast.rig.client.wait_for(uuid, "available")
