@@ -26,7 +26,7 @@ pub enum Phase {
     AgentReady,
     /// The agent carries out a command.
     AgentBusy,
-    /// The agent runs but no longer answers: rescued or locked down.
+    /// The ramdisk runs, but its agent does not answer: rescued, locked down, or kept from starting by a fault.
     AgentSilent,
     /// cloud-init sets the operating system from disk up.
     CloudInit,

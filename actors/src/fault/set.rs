@@ -86,6 +86,8 @@ pub struct Hit<'a> {
     pub window: Window,
     /// Seed for the draws that `what` leaves to the caller, such as a delay: of its own for each hit.
     pub seed: Seed,
+    /// Seed for the draws that must come out the same for all whom the fault befalls.
+    pub common_seed: Seed,
 }
 
 /// A fault with what follows from it and the fleet.
@@ -461,6 +463,7 @@ impl Rule {
             number,
             window,
             seed: seed.child("draw").indexed(number),
+            common_seed: self.seed.child("common"),
         }
     }
 }

@@ -19,6 +19,8 @@ pub struct Struck {
     pub window: Window,
     /// Seed for the draws that `what` leaves to the caller, such as a delay: of its own for each hit.
     pub seed: Seed,
+    /// Seed for the draws that must come out the same for all whom the fault befalls.
+    pub common_seed: Seed,
 }
 
 impl From<Hit<'_>> for Struck {
@@ -29,6 +31,7 @@ impl From<Hit<'_>> for Struck {
             number: hit.number,
             window: hit.window,
             seed: hit.seed,
+            common_seed: hit.common_seed,
         }
     }
 }

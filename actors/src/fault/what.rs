@@ -263,7 +263,7 @@ pub enum What {
     OsHangs {},
     /// The operating system restarts each time it has come up.
     RebootLoop {
-        /// How long it stays up.
+        /// How long it stays up; at least a second.
         uptime: Latency,
     },
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::bmc::{BootMode, BootTarget, Media, OverrideEnabled, ResetType, Secret};
-use crate::fault::{FaultName, FaultSet, NodeIndex, SiteKind, Struck};
+use crate::fault::{FaultName, FaultSet, Struck};
 use crate::ids::{CommandId, Epoch, MacAddress, NodeId};
 use crate::time::SimInstant;
 use crate::wire::agent::{
@@ -55,12 +55,6 @@ impl Effects {
     /// The faults in force, if any could strike the node.
     pub(super) fn faults(&self) -> Option<&Arc<FaultSet>> {
         self.faults.as_ref()
-    }
-
-    /// The same, if any could strike at sites of this kind.
-    pub(super) fn faults_at(&self, kind: SiteKind, node: NodeIndex) -> Option<Arc<FaultSet>> {
-        let faults = self.faults.as_ref()?;
-        faults.touches(kind, node).then(|| Arc::clone(faults))
     }
 
     pub(super) fn push(&mut self, epoch: Epoch, effect: Effect) {

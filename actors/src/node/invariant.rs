@@ -18,6 +18,10 @@ pub enum Invariant {
     HistoryIsBounded,
     /// An agent that fell silent has no deadline of its own but that of a running command.
     SilentAgentIsQuiet,
+    /// An agent that has not started yet has done nothing, and waits for nothing sooner.
+    LateAgentIsFresh,
+    /// A system that is to restart is up.
+    OnlyWhatIsUpRestarts,
 }
 
 /// The first invariant that does not hold.
@@ -34,6 +38,10 @@ pub fn check(node: &Node) -> Result<(), Invariant> {
     )?;
     let runs_disk = matches!(node.host(), Host::Running(System::Disk));
     ensure(node.os().is_some() == runs_disk, Invariant::OsOnlyFromDisk)?;
+    let restarts_early = node
+        .os()
+        .is_some_and(|os| os.restarts_at().is_some() && !os.stage().is_up());
+    ensure(!restarts_early, Invariant::OnlyWhatIsUpRestarts)?;
     if *node.host() == Host::Off {
         ensure(node.own_deadline().is_none(), Invariant::OffIsIdle)?;
     }
@@ -55,6 +63,11 @@ pub fn check(node: &Node) -> Result<(), Invariant> {
     ensure(consistent, Invariant::OneCommandAtATime)?;
     let bound = node.kind().agent.command_history.max(1);
     ensure(agent.commands.len() <= bound, Invariant::HistoryIsBounded)?;
+    if let Some(start) = agent.starts_at() {
+        let fresh = agent.commands.is_empty() && agent.node_uuid().is_none();
+        let waits = agent.next_deadline() == Some(start);
+        return ensure(fresh && waits, Invariant::LateAgentIsFresh);
+    }
     let quiet = agent.is_serving() || agent.is_busy() || agent.next_deadline().is_none();
     ensure(quiet, Invariant::SilentAgentIsQuiet)
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::agent::inventory::{self, Flaws};
 use super::agent::link::Context;
-use super::agent::{Aftermath, Agent, Change, inventory};
+use super::agent::{Aftermath, Agent, Change};
 use super::bmc::{BmcCommand, BootTarget, LogEvent, MediaType, OverrideEnabled};
 use super::effect::{
     BootFailure, BootImage, BootRequest, BootResult, CallKind, Cause, Effect, Effects, Outcome, PhaseChange,
@@ -21,6 +22,8 @@ use crate::time::SimInstant;
 mod faults;
 mod power;
 mod system;
+
+pub(super) use self::faults::Meeting;
 
 /// Most transitions of one step. A node whose every duration is zero goes through a boot in fewer than ten; reaching
 /// this is a bug, and stopping here keeps one node from holding up its shard.
@@ -187,7 +190,7 @@ impl Node {
 
     fn advance_host(&mut self, now: SimInstant, out: &mut Effects) {
         self.touch();
-        match std::mem::replace(&mut self.host, Host::Off) {
+        match self.host.clone() {
             Host::PoweringOn { .. } => {
                 self.bmc.record(now, LogEvent::PoweredOn);
                 self.begin_post(now);
@@ -195,19 +198,19 @@ impl Node {
             Host::Post { .. } => self.choose_target(now, out),
             Host::Loading { system, .. } => self.run(now, system, out),
             Host::PoweringOff { then_on, .. } => {
+                self.host = Host::Off;
                 self.bmc.record(now, LogEvent::PoweredOff);
                 if then_on {
                     self.power_on(now);
                 }
             }
             Host::Unpowered { then_on, .. } => {
+                self.host = Host::Off;
                 if then_on {
                     self.power_on(now);
                 }
             }
-            waiting @ (Host::Off | Host::Resolving { .. } | Host::Running(_) | Host::NoBootDevice) => {
-                self.host = waiting;
-            }
+            Host::Off | Host::Resolving { .. } | Host::Running(_) | Host::NoBootDevice => {}
         }
     }
 
@@ -253,6 +256,13 @@ impl Node {
         next: BootOrderPosition,
         out: &mut Effects,
     ) {
+        let built_in = matches!(
+            target,
+            BootTarget::BiosSetup | BootTarget::Utilities | BootTarget::Diags | BootTarget::UefiShell
+        );
+        if !built_in && self.strike(Site::Plain(SiteKind::BootTarget), now, out).is_some() {
+            return self.boot_failed(now, "there is no such device".into(), next, out);
+        }
         let types: &[MediaType] = match target {
             BootTarget::Cd => &[MediaType::Cd, MediaType::Dvd],
             BootTarget::Usb => &[MediaType::UsbStick],
@@ -366,26 +376,24 @@ impl Node {
     fn run(&mut self, now: SimInstant, system: System, out: &mut Effects) {
         match &system {
             System::Agent(parameters) => {
-                let (mut start, mut silent) = (now, false);
-                match self.strike(Site::Plain(SiteKind::AgentStart), now, out) {
+                let agent = match self.strike(Site::Plain(SiteKind::AgentStart), now, out) {
                     Some(Struck {
                         what: What::AgentStartsLate { delay },
                         seed,
                         ..
-                    }) => start = now + delay.draw(seed.child("delay")),
-                    Some(_) => silent = true,
-                    None => {}
-                }
-                let mut agent = Agent::new(Arc::clone(parameters), start);
-                if silent {
-                    agent.fall_silent();
-                }
+                    }) => Agent::late(Arc::clone(parameters), now + delay.draw(seed.child("delay"))),
+                    Some(_) => Agent::silent(Arc::clone(parameters), now),
+                    None => Agent::new(Arc::clone(parameters), now),
+                };
                 self.agent = Some(Box::new(agent));
+                self.host = Host::Running(system);
             }
-            System::Disk => self.start_os(out),
-            System::Live | System::Setup => {}
+            System::Disk => {
+                self.host = Host::Running(system);
+                self.start_os(now, out);
+            }
+            System::Live | System::Setup => self.host = Host::Running(system),
         }
-        self.host = Host::Running(system);
     }
 
     // --- BMC ----------------------------------------------------------------------------------------------------
@@ -456,13 +464,16 @@ impl Node {
             seed,
             settings: &self.kind.agent,
             node_id: &self.identity.id,
-            macs: &self.identity.macs,
         };
         self.agent.as_deref_mut().map(|agent| talk(agent, &context))
     }
 
     fn advance_agent(&mut self, now: SimInstant, out: &mut Effects) {
         let epoch = self.epoch;
+        if let Some(agent) = self.agent.as_mut().filter(|agent| agent.late) {
+            agent.late = false;
+            return;
+        }
         if let Some(Some((aftermath, record))) =
             self.with_agent(now, |agent, context| agent.finish_due(context))
         {
@@ -475,12 +486,19 @@ impl Node {
             Arc::clone(&self.kind),
             self.bmc.boot().mode,
         );
-        let Some(parameters) = self.agent.as_ref().map(|agent| Arc::clone(&agent.parameters)) else {
+        let Some(agent) = self.agent.as_deref() else {
             return;
         };
-        let inventory = || inventory::inspection_data(&identity, &kind, mode, &parameters);
-        if let Some(Some(effect)) = self.with_agent(now, |agent, context| agent.due_call(context, inventory))
-        {
+        let parameters = Arc::clone(&agent.parameters);
+        let flaws = if agent.looks_at_hardware(now) {
+            Flaws::of(&self.strike_all(Site::Plain(SiteKind::AgentInventory), now, out))
+        } else {
+            Flaws::default()
+        };
+        let inventory = || inventory::inspection_data(&identity, &kind, mode, &parameters, &flaws);
+        let addresses = || inventory::addresses(&identity, &flaws);
+        let call = |agent: &mut Agent, context: &Context<'_>| agent.due_call(context, inventory, addresses);
+        if let Some(Some(effect)) = self.with_agent(now, call) {
             out.push(epoch, effect);
         }
     }
@@ -495,8 +513,7 @@ impl Node {
                 }
                 Change::Reboot => {
                     self.touch();
-                    self.new_epoch();
-                    self.begin_post(now);
+                    self.restart(now);
                 }
                 Change::FallSilent => {
                     if let Some(agent) = &mut self.agent {
@@ -532,7 +549,7 @@ impl Node {
                 }
             }
             Outcome::ConfigDriveRead(description) => self.on_config_drive_read(now, description, out),
-            Outcome::Bootstrapped(result) => self.on_bootstrapped(now, result),
+            Outcome::Bootstrapped(result) => self.on_bootstrapped(now, result, out),
             Outcome::Inspected(result) => {
                 record(
                     CallKind::Inspect,

@@ -10,6 +10,7 @@ use crate::node::effect::{
     BootFailure, BootImage, BootRequest, CallError, CallKind, IronicCall, IronicRequest, Outcome,
 };
 use crate::ports::LocalFuture;
+use crate::time::SimInstant;
 
 /// Real time after which a call that nobody answers is given up (ironic-python-agent: `ironic_api_client.py`,
 /// `REQUEST_TIMEOUT`, 30 s).
@@ -17,12 +18,12 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Real time after which firmware gives up a server that does not answer.
 const MEDIUM_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Makes a call to Ironic, unless a fault keeps it from getting there.
-pub(super) fn call(node: &Arc<NodeRef>, request: Box<IronicRequest>) -> LocalFuture<Outcome> {
+/// Makes a call to Ironic that left the node at `at`, unless a fault keeps it from getting there.
+pub(super) fn call(node: &Arc<NodeRef>, at: SimInstant, request: Box<IronicRequest>) -> LocalFuture<Outcome> {
     let kind = kind(&request.call);
     let mut delay = Duration::ZERO;
     let mut failed = None;
-    for struck in node.strike_all(Site::IronicCall { call: word(kind) }) {
+    for struck in node.strike_all_at(at, Site::IronicCall { call: word(kind) }) {
         match &struck.what {
             What::IronicSlow { delay: late, .. } => {
                 delay += node.real_time(late.draw(struck.seed.child("delay")));
@@ -41,7 +42,7 @@ pub(super) fn call(node: &Arc<NodeRef>, request: Box<IronicRequest>) -> LocalFut
     }
     if failed.is_none() && kind == CallKind::Heartbeat {
         match node
-            .strike(Site::Plain(SiteKind::AgentHeartbeat))
+            .strike_at(at, Site::Plain(SiteKind::AgentHeartbeat))
             .map(|struck| struck.what)
         {
             Some(What::AgentLosesHeartbeats {}) => return Box::pin(async { Outcome::Beat(Ok(())) }),
@@ -85,19 +86,15 @@ fn wrong_token(
     })
 }
 
-/// Reads a boot medium, unless a fault keeps the firmware from it.
+/// Reads a boot medium that the firmware asked for at `at`, unless a fault keeps it from it.
 pub(super) fn resolve(
     node: &Arc<NodeRef>,
+    at: SimInstant,
     request: Box<BootRequest>,
 ) -> LocalFuture<Result<BootImage, BootFailure>> {
-    if node.strike(Site::Plain(SiteKind::BootTarget)).is_some() {
-        return Box::pin(std::future::ready(Err(BootFailure(
-            "there is no such device".into(),
-        ))));
-    }
     let mut delay = Duration::ZERO;
     let mut failed: Option<&str> = None;
-    for struck in node.strike_all(Site::Plain(SiteKind::BootMedia)) {
+    for struck in node.strike_all_at(at, Site::Plain(SiteKind::BootMedia)) {
         match &struck.what {
             What::BootMediaSlow { delay: late } => {
                 delay += node.real_time(late.draw(struck.seed.child("delay")));

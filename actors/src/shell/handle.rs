@@ -240,11 +240,15 @@ impl NodeRef {
     /// It is recorded.
     #[must_use]
     pub fn strike(&self, site: Site<'_>) -> Option<Struck> {
+        self.strike_at(self.services.clock.now(), site)
+    }
+
+    /// As [`Self::strike`], for something that happens at `now`, however late the node's timer was served.
+    pub(super) fn strike_at(&self, now: SimInstant, site: Site<'_>) -> Option<Struck> {
         let faults = self
             .services
             .faults
             .against_at(site.kind(), self.identity.index)?;
-        let now = self.services.clock.now();
         let struck = {
             let node = self.node();
             let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
@@ -257,10 +261,14 @@ impl NodeRef {
     /// As [`Self::strike`], but every fault that strikes, where several add up.
     #[must_use]
     pub fn strike_all(&self, site: Site<'_>) -> Vec<Struck> {
+        self.strike_all_at(self.services.clock.now(), site)
+    }
+
+    /// As [`Self::strike_all`], for something that happens at `now`.
+    pub(super) fn strike_all_at(&self, now: SimInstant, site: Site<'_>) -> Vec<Struck> {
         let Some(faults) = self.services.faults.against_at(site.kind(), self.identity.index) else {
             return Vec::new();
         };
-        let now = self.services.clock.now();
         let struck: Vec<Struck> = {
             let node = self.node();
             let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);

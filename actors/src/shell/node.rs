@@ -270,7 +270,7 @@ impl NodeActor {
         });
         let mut outcome: crate::ports::LocalFuture<Outcome> = match effect {
             Effect::Record(_) => return,
-            Effect::Ironic(request) => faults::call(&self.handle, request),
+            Effect::Ironic(request) => faults::call(&self.handle, at, request),
             Effect::FetchConfigDrive {
                 command,
                 url,
@@ -292,7 +292,7 @@ impl NodeActor {
                 Box::pin(async move { Outcome::Bootstrapped(bootstrapped.await) })
             }
             Effect::ResolveBoot(request) => {
-                let resolved = faults::resolve(&self.handle, request);
+                let resolved = faults::resolve(&self.handle, at, request);
                 Box::pin(async move { Outcome::Boot(resolved.await) })
             }
         };

@@ -6,15 +6,20 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{AskError, Fleet, NodeRef, NodeStart, Permits, Services, ShardPlan};
+use super::{AskError, FaultBoard, Fleet, NodeRef, NodeStart, Permits, Services, ShardPlan};
+use crate::fault::{Change, FaultForm, NodeIndex, Stretch};
+use crate::ids::NodeId;
 use crate::node::agent::command::Operation;
 use crate::node::agent::{AgentReply, AgentRequest};
 use crate::node::bmc::{BmcCommand, BootPatch, BootTarget, OverrideEnabled, PowerState, ResetType, Secret};
+use crate::node::effect::{AgentParameters, FetchFailure};
+use crate::node::os::description::SystemDescription;
+use crate::node::os::intent::{Intent, Role};
 use crate::node::phase::Phase;
-use crate::node::{Event, Kind, Refused, Reply};
-use crate::ports::ShellEvent;
+use crate::node::{Event, Kind, Labels, Refused, Reply};
+use crate::ports::{ConfigDrives, LocalFuture, ShellEvent};
 use crate::seed::Seed;
-use crate::testkit::{AgentMedia, HandClock, KindClusters, KindIronic, Notes, PlainDrives, identity, kind};
+use crate::testkit::{AgentMedia, HandClock, KindClusters, KindIronic, Notes, Rig, identity, kind};
 use crate::timing::{Latency, Timing};
 use crate::wire::agent::CommandStatus;
 
@@ -23,6 +28,45 @@ struct World {
     clock: Arc<HandClock>,
     ironic: Arc<KindIronic>,
     notes: Arc<Notes>,
+    clusters: Arc<KindClusters>,
+    board: Arc<FaultBoard>,
+}
+
+/// Config drives whose user data call kubeadm.
+struct JoiningDrives;
+
+impl ConfigDrives for JoiningDrives {
+    fn fetch(
+        &self,
+        _: NodeId,
+        _: Arc<str>,
+        _: Arc<AgentParameters>,
+    ) -> LocalFuture<Result<Arc<str>, FetchFailure>> {
+        Box::pin(async { Err(FetchFailure("nobody asks for it".into())) })
+    }
+
+    fn read(&self, _: NodeId, _: Arc<str>) -> LocalFuture<Arc<SystemDescription>> {
+        let mut description = (*Rig::description("host")).clone();
+        description.intent = Intent::Incomplete {
+            role: Role::JoinWorker,
+            missing: Box::default(),
+        };
+        Box::pin(async { Arc::new(description) })
+    }
+}
+
+/// The fleet as the selectors of faults look at it.
+struct Members<'a>(&'a [Arc<NodeRef>]);
+
+impl crate::fault::Fleet for Members<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn member(&self, index: NodeIndex) -> Option<(&str, &Labels)> {
+        let identity = self.0.get(index.0 as usize)?.identity();
+        Some((&identity.name, &identity.labels))
+    }
 }
 
 impl World {
@@ -32,14 +76,15 @@ impl World {
             Arc::<KindIronic>::default(),
             Arc::<Notes>::default(),
         );
+        let (clusters, board) = (Arc::<KindClusters>::default(), Arc::<FaultBoard>::default());
         let services = Arc::new(Services {
             clock: clock.clone(),
             ironic: ironic.clone(),
             boot_media: Arc::new(AgentMedia),
-            config_drives: Arc::new(PlainDrives),
-            clusters: Arc::new(KindClusters::default()),
+            config_drives: Arc::new(JoiningDrives),
+            clusters: clusters.clone(),
             recorder: notes.clone(),
-            faults: Arc::default(),
+            faults: board.clone(),
         });
         let permits = Arc::new(Permits::new(100, 4, notes.clone()));
         let kind: Arc<Kind> = kind(timing);
@@ -61,7 +106,19 @@ impl World {
             clock,
             ironic,
             notes,
+            clusters,
+            board,
         }
+    }
+
+    fn set_faults(&self, faults: serde_json::Value) {
+        let forms: Vec<FaultForm> = serde_json::from_value(faults).unwrap();
+        let faults = forms
+            .iter()
+            .map(|form| form.resolve(Stretch::ALL).unwrap())
+            .collect();
+        let nodes = self.fleet.nodes();
+        Fleet::change_faults(nodes, &self.board, Change::Set(faults), &Members(nodes)).unwrap();
     }
 
     fn node(&self, index: usize) -> &Arc<NodeRef> {
@@ -402,5 +459,40 @@ async fn a_waiting_request_is_answered_at_the_end_and_dropped_with_the_agent() {
         "{refused:?}"
     );
     ticking.abort();
+    world.stop();
+}
+
+#[actix::test]
+async fn a_cluster_sees_each_restart_of_a_system_that_restarts_again_and_again() {
+    let world = World::start(1, Timing::instant()).await;
+    let node = world.node(0);
+    boot_agent(node).await;
+    let image = json!({"id": "i", "urls": ["http://images/i"]});
+    let args = json!({"image_info": image, "configdrive": "ZHJpdmU="});
+    let step = json!({"interface": "deploy", "step": "write_image", "args": args});
+    node.act_and_wait(call("deploy.execute_deploy_step", json!({"step": step})))
+        .await
+        .unwrap();
+    world.set_faults(
+        json!([{"name": "loop", "when": {"first": 2}, "what": {"reboot_loop": {"uptime": "60s"}}}]),
+    );
+    node.act(reset(ResetType::ForceRestart)).await.unwrap();
+    wait_for(node, Phase::OsRunning).await;
+    for _ in 0..2 {
+        world.clock.pass(Duration::from_secs(60));
+        // Reading catches up with what was due.
+        wait_for(node, Phase::OsRunning).await;
+    }
+    world.clock.pass(Duration::from_secs(3600));
+    wait_for(node, Phase::OsRunning).await;
+    let told = world.clusters.told.lock().unwrap().clone();
+    assert_eq!(
+        told,
+        ["bootstrap", "started", "stopped", "started", "stopped", "started"]
+    );
+    let faults = world.notes.faults.lock().unwrap();
+    let numbers: Vec<u64> = faults.iter().map(|hit| hit.number).collect();
+    assert_eq!(numbers, [1, 2]);
+    drop(faults);
     world.stop();
 }

@@ -28,7 +28,33 @@ pub enum Action {
     Command(&'static str),
     /// A call of the agent's API with a wrong token.
     Intruder,
+    /// These faults are in force from now on, and no others: each a table without a name, as JSON.
+    Faults(Vec<&'static str>),
 }
+
+/// Faults that the node itself meets.
+const FAULTS: [&str; 20] = [
+    r#"{"what": "agent_command_fails"}"#,
+    r#"{"when": {"every": 2}, "what": "agent_command_hangs"}"#,
+    r#"{"when": {"probability": 0.5}, "what": "agent_command_wrong_shape"}"#,
+    r#"{"when": {"every": 2}, "what": {"agent_step_fails": {"steps": ["*"]}}}"#,
+    r#"{"what": {"inventory_disk_too_small": {"size_gib": 1}}}"#,
+    r#"{"when": {"every": 2}, "what": "inventory_nic_missing"}"#,
+    r#"{"what": {"inventory_duplicate_mac": {"nic": 1}}}"#,
+    r#"{"when": {"every": 2}, "what": "agent_never_starts"}"#,
+    r#"{"when": {"probability": 0.5}, "what": {"agent_starts_late": {"delay": "30s"}}}"#,
+    r#"{"what": {"reboot_loop": {"uptime": {"uniform": ["0s", "90s"]}}}}"#,
+    r#"{"when": {"every": 2}, "what": "cloud_init_fails"}"#,
+    r#"{"when": {"every": 2}, "what": "kubeadm_fails"}"#,
+    r#"{"when": {"lasts": "30s", "repeats": "100s"}, "what": "os_hangs"}"#,
+    r#"{"when": {"probability": 0.5}, "what": "no_boot_device"}"#,
+    r#"{"when": {"every": 2}, "what": "boot_override_ignored"}"#,
+    r#"{"when": {"lasts": "30s", "repeats": "100s"}, "what": "stuck_in_post"}"#,
+    r#"{"when": {"lasts": "1s", "repeats": "100s"}, "what": {"power_flap": {"off_for": "10s"}}}"#,
+    r#"{"when": {"lasts": "30s", "repeats": "100s"}, "what": {"power_loss": {"restore": "on"}}}"#,
+    r#"{"when": {"every": 2}, "what": "reset_ignored"}"#,
+    r#"{"what": {"media_insert_lingers": {"delay": "60s"}}}"#,
+];
 
 /// Any action, the common ones more often.
 pub fn action() -> impl Strategy<Value = Action> {
@@ -71,5 +97,6 @@ pub fn action() -> impl Strategy<Value = Action> {
         1 => error.prop_map(Action::AnswerNewest),
         4 => proptest::sample::select(commands.to_vec()).prop_map(Action::Command),
         1 => Just(Action::Intruder),
+        2 => proptest::sample::subsequence(FAULTS.to_vec(), 0..4).prop_map(Action::Faults),
     ]
 }

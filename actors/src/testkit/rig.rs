@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::fault::{Change, FaultForm, FaultSet, Fleet, NodeIndex, Stretch};
+use crate::fault::{Change, FaultForm, FaultSet, Fleet, NodeIndex, SiteKind, Stretch};
 use crate::ids::{Epoch, MacAddress, NodeId};
 use crate::node::agent::command::Operation;
 use crate::node::agent::{AgentReply, AgentRequest, AgentSettings};
@@ -112,6 +112,23 @@ impl Rig {
             now: SimInstant::START,
             ..Self::new(Timing::default())
         }
+    }
+
+    /// A node of that name, off and under these faults.
+    #[must_use]
+    pub fn named(name: &str, faults: Value) -> Self {
+        let mut rig = Self {
+            node: Node::new(identity(name), kind(Timing::instant()), Seed::root(7)),
+            ..Self::new(Timing::instant())
+        };
+        rig.set_faults(faults);
+        rig
+    }
+
+    /// Whether a fault could strike at sites of this kind.
+    #[must_use]
+    pub fn may_strike(&self, kind: SiteKind) -> bool {
+        self.faults.touches(kind, self.node.identity().index)
     }
 
     /// Puts these faults, a list as scenario files hold it, in force.

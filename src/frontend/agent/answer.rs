@@ -1,14 +1,18 @@
 //! The handlers.
+//!
+//! A request that is never to be answered is held for [`LONGEST_HANG`] at most; its client gives up long before.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
-use metalsim_actors::ids::NodeId;
+use metalsim_actors::fault::words::Unreachable;
+use metalsim_actors::fault::{Site, SiteKind, Struck, What};
+use metalsim_actors::ids::{CommandId, NodeId};
 use metalsim_actors::node::agent::command::Operation;
-use metalsim_actors::node::agent::{AgentReply, AgentRequest};
+use metalsim_actors::node::agent::{AgentError, AgentReply, AgentRequest};
 use metalsim_actors::node::bmc::Secret;
-use metalsim_actors::node::{Event, Reply};
+use metalsim_actors::node::{Event, Refused, Reply};
 use metalsim_actors::shell::{AskError, NodeRef};
 use metalsim_actors::wire::agent::{CommandRequest, CommandResult, CommandStatus};
 use serde::Serialize;
@@ -21,6 +25,8 @@ use crate::frontend::measure::NoRoute;
 
 /// A body larger than this is parsed outside the threads that serve requests.
 const LARGE_BODY: usize = 256 * 1024;
+/// Longest time for which a request is left without an answer.
+const LONGEST_HANG: Duration = Duration::from_secs(600);
 
 type Api = web::Data<AgentApi>;
 
@@ -32,8 +38,25 @@ struct Call {
 }
 
 impl Call {
-    /// Reads path and query. Whether the agent runs is not known yet.
-    fn of(request: &HttpRequest, api: &AgentApi) -> Result<Self, Fault> {
+    /// Reads path and query, and reaches the agent's address. Whether the agent runs is not known yet.
+    async fn of(request: &HttpRequest, api: &AgentApi) -> Result<Self, Fault> {
+        let call = Self::read(request, api)?;
+        match call.node.strike(Site::Plain(SiteKind::AgentConnection)) {
+            Some(Struck {
+                what: What::AgentUnreachable { how },
+                ..
+            }) => {
+                match how {
+                    Unreachable::Refuse => {}
+                    Unreachable::Drop | Unreachable::Hang => actix_rt::time::sleep(LONGEST_HANG).await,
+                }
+                Err(Fault::Unanswered)
+            }
+            _ => Ok(call),
+        }
+    }
+
+    fn read(request: &HttpRequest, api: &AgentApi) -> Result<Self, Fault> {
         // Unmatched paths have no parameters.
         let first = request.path().split('/').nth(1).unwrap_or_default();
         let node = first.parse::<NodeId>().ok().and_then(|id| api.directory.get(&id));
@@ -64,19 +87,36 @@ impl Call {
     }
 
     /// Like [`Self::ask`], but with `wait=true` answers when the command has ended, or, after `longest`, with the
-    /// command as it is then.
+    /// command as it is then. There is no answer while a synchronous command hangs.
     async fn ask_for_command(&self, operation: Operation, longest: Duration) -> Result<AgentReply, Fault> {
-        if !self.wait {
-            return self.ask(operation).await;
+        let asked = self.node.act(self.event(operation)).await;
+        if let Err(AskError::Refused(Refused::Agent(AgentError::Stuck(id)))) = asked {
+            return self.hang(id).await;
         }
-        let waiting = self.node.act_and_wait(self.event(operation));
-        if let Ok(done) = tokio::time::timeout(longest, waiting).await {
-            return reply(done);
+        let reply = reply(asked)?;
+        if let Some(id) = reply.stuck() {
+            return self.hang(id).await;
         }
-        match self.ask(Operation::List).await? {
-            AgentReply::Commands(results) => running(results).ok_or(Fault::Unanswered),
-            other => Ok(other),
+        match &reply {
+            AgentReply::Command(command) if self.wait && command.command_status == CommandStatus::Running => {
+                let ended = tokio::time::timeout(longest, self.end_of(command.id)).await;
+                ended.unwrap_or(Ok(reply))
+            }
+            _ => Ok(reply),
         }
+    }
+
+    /// Waits until the command has ended.
+    async fn end_of(&self, command: CommandId) -> Result<AgentReply, Fault> {
+        let event = self.event(Operation::Get(command.to_string().into()));
+        reply(self.node.act_and_wait(event).await)
+    }
+
+    /// Waits as long as the command hangs; then there is nobody who could answer.
+    async fn hang(&self, command: CommandId) -> Result<AgentReply, Fault> {
+        // However it ends: only with the agent.
+        drop(tokio::time::timeout(LONGEST_HANG, self.end_of(command)).await);
+        Err(Fault::Unanswered)
     }
 
     /// Makes sure that somebody is there before an answer that needs no agent is given.
@@ -98,13 +138,6 @@ fn reply(asked: Result<Reply, AskError>) -> Result<AgentReply, Fault> {
     }
 }
 
-/// The command that is still running: the newest.
-fn running(results: Vec<Arc<CommandResult>>) -> Option<AgentReply> {
-    let newest = results.into_iter().next_back()?;
-    debug_assert_eq!(newest.command_status, CommandStatus::Running);
-    Some(AgentReply::Command(newest))
-}
-
 /// Turns a handler's result into an answer.
 fn finish(request: &HttpRequest, result: Result<impl Serialize, Fault>) -> HttpResponse {
     match result {
@@ -116,7 +149,7 @@ fn finish(request: &HttpRequest, result: Result<impl Serialize, Fault>) -> HttpR
 /// `GET /`
 pub(super) async fn root(request: HttpRequest, api: Api) -> HttpResponse {
     let document = async {
-        let call = Call::of(&request, &api)?;
+        let call = Call::of(&request, &api).await?;
         call.alive().await?;
         Ok(documents::root(&call.url()))
     };
@@ -126,7 +159,7 @@ pub(super) async fn root(request: HttpRequest, api: Api) -> HttpResponse {
 /// `GET /v1/`
 pub(super) async fn v1(request: HttpRequest, api: Api) -> HttpResponse {
     let document = async {
-        let call = Call::of(&request, &api)?;
+        let call = Call::of(&request, &api).await?;
         call.alive().await?;
         Ok(documents::v1(&call.url()))
     };
@@ -136,7 +169,7 @@ pub(super) async fn v1(request: HttpRequest, api: Api) -> HttpResponse {
 /// `GET /v1/status`
 pub(super) async fn status(request: HttpRequest, api: Api) -> HttpResponse {
     let document = async {
-        let call = Call::of(&request, &api)?;
+        let call = Call::of(&request, &api).await?;
         let AgentReply::Status { started_at } = call.ask(Operation::Status).await? else {
             return Err(Fault::Status(500, "unexpected reply".to_owned()));
         };
@@ -151,7 +184,7 @@ pub(super) async fn status(request: HttpRequest, api: Api) -> HttpResponse {
 /// `GET /v1/commands/`
 pub(super) async fn list(request: HttpRequest, api: Api) -> HttpResponse {
     let document = async {
-        let call = Call::of(&request, &api)?;
+        let call = Call::of(&request, &api).await?;
         match call.ask(Operation::List).await? {
             AgentReply::Commands(commands) => Ok(Commands { commands }),
             AgentReply::Command(_) | AgentReply::Status { .. } => {
@@ -170,7 +203,7 @@ struct Commands {
 /// `GET /v1/commands/<id>`
 pub(super) async fn get(request: HttpRequest, api: Api, path: web::Path<(String, String)>) -> HttpResponse {
     let document = async {
-        let call = Call::of(&request, &api)?;
+        let call = Call::of(&request, &api).await?;
         let (_, id) = path.into_inner();
         command(
             call.ask_for_command(Operation::Get(id.into()), api.longest_wait)
@@ -183,7 +216,7 @@ pub(super) async fn get(request: HttpRequest, api: Api, path: web::Path<(String,
 /// `POST /v1/commands/`
 pub(super) async fn execute(request: HttpRequest, api: Api, payload: web::Payload) -> HttpResponse {
     let document = async {
-        let call = Call::of(&request, &api)?;
+        let call = Call::of(&request, &api).await?;
         // Nobody reads the body of a request to a host that is off.
         call.alive().await?;
         let body = body::read(&request, payload, &api.bodies).await?;
@@ -244,7 +277,7 @@ pub(super) async fn method_not_allowed(request: HttpRequest, api: Api) -> HttpRe
 
 async fn refuse(request: &HttpRequest, api: &Api, status: u16, text: &str) -> HttpResponse {
     let refused = async {
-        Call::of(request, api)?.alive().await?;
+        Call::of(request, api).await?.alive().await?;
         Err::<Value, _>(Fault::Status(status, text.to_owned()))
     };
     finish(request, refused.await)

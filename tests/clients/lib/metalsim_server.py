@@ -164,6 +164,20 @@ class MetalsimServer:
         )
         answer.raise_for_status()
 
+    def add_fault(self, fault: Json) -> None:
+        """One more fault. Its times count from now."""
+        url = f"{self.control_url}/api/v1/faults"
+        answer = requests.post(url, params={"base": "now"}, json=fault, timeout=30)
+        assert answer.ok, answer.text
+
+    def remove_fault(self, name: str) -> None:
+        answer = requests.delete(f"{self.control_url}/api/v1/faults/{name}", timeout=30)
+        assert answer.ok, answer.text
+
+    def fault_hits(self, what: str) -> float:
+        """How often faults of this kind struck."""
+        return self.metric("metalsim_fault_hits_total", what=what)
+
     def metrics(self) -> list[Sample]:
         return parse_metrics(requests.get(f"{self.control_url}/metrics", timeout=30).text)
 

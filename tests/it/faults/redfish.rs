@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::world::{Plan, World, client};
 
 /// Two nodes behind one address.
-async fn world() -> (World, [String; 2]) {
+pub(super) async fn world() -> (World, [String; 2]) {
     let mut world = World::start(Plan::default()).await;
     let state = std::sync::Arc::new(RedfishState::new(
         std::sync::Arc::clone(&world.directory),

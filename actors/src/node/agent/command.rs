@@ -158,6 +158,24 @@ pub enum AgentReply {
     Command(Arc<CommandResult>),
 }
 
+impl AgentReply {
+    /// The synchronous command that was begun and hangs: its request gets no answer as long as it does.
+    #[must_use]
+    pub fn stuck(&self) -> Option<CommandId> {
+        match self {
+            Self::Command(result)
+                if result.command_status == CommandStatus::Running
+                    && CommandName::ALL
+                        .iter()
+                        .any(|name| name.short() == result.command_name && !name.is_async()) =>
+            {
+                Some(result.id)
+            }
+            Self::Command(_) | Self::Commands(_) | Self::Status { .. } => None,
+        }
+    }
+}
+
 impl Agent {
     /// Checks the token of a request. An agent that has none yet takes nobody's.
     fn authorise(&self, given: Option<&Secret>) -> Result<(), AgentError> {
@@ -178,13 +196,22 @@ impl Agent {
             Operation::Status => Ok(AgentReply::Status {
                 started_at: self.started_at,
             }),
-            Operation::List => Ok(AgentReply::Commands(self.commands.iter().cloned().collect())),
+            Operation::List => {
+                let hidden = usize::from(self.stuck().is_some());
+                let shown = self.commands.len().saturating_sub(hidden);
+                Ok(AgentReply::Commands(
+                    self.commands.iter().take(shown).cloned().collect(),
+                ))
+            }
             Operation::Get(id) => {
                 let known = id.parse().ok().and_then(|id| self.command(id));
                 let known = known.ok_or_else(|| AgentError::UnknownResult(id.to_string()))?;
                 Ok(AgentReply::Command(Arc::clone(known)))
             }
             Operation::Execute { name, .. } => {
+                if let Some(stuck) = self.stuck() {
+                    return Err(AgentError::Stuck(stuck));
+                }
                 if let Some(running) = &self.running {
                     return Err(AgentError::Busy(running.name.short()));
                 }
@@ -192,6 +219,13 @@ impl Agent {
                 CommandName::parse(name).map(|_| AgentReply::Commands(Vec::new()))
             }
         }
+    }
+
+    /// The synchronous command that hangs. The real agent answers its request when it ends, holds a lock meanwhile that every
+    /// further command needs, and puts it into the list afterwards.
+    fn stuck(&self) -> Option<CommandId> {
+        let running = self.running.as_ref()?;
+        (!running.name.is_async()).then_some(running.id)
     }
 
     /// Begins a command that [`Self::answer`] let through.
@@ -212,17 +246,20 @@ impl Agent {
         };
         self.stop_inspecting();
         let mut aftermath = Aftermath::default();
-        if name.is_async() {
-            let finish_at = now + planned.duration;
+        if name.is_async() || planned.duration.is_none() {
             self.running = Some(Arc::new(Running {
                 id,
                 name,
-                finish_at,
+                finish_at: planned.duration.map(|duration| now + duration),
                 fetching: planned.ending.config_drive_url().is_some(),
                 ending: planned.ending,
             }));
         } else {
             aftermath = settle(&mut result, planned.ending);
+            if result.command_status == CommandStatus::Failed {
+                // `extensions/base.py`: an exception is caught where only the whole name is known.
+                result.command_name = name.full();
+            }
         }
         while self.commands.len() >= history.max(1) {
             self.commands.pop_front();
@@ -236,7 +273,7 @@ impl Agent {
     pub(in crate::node) fn finish_due(&mut self, context: &Context<'_>) -> Option<(Aftermath, Effect)> {
         let running = self
             .running
-            .take_if(|running| running.finish_at <= context.now && !running.fetching)?;
+            .take_if(|running| running.finish_at.is_some_and(|at| at <= context.now) && !running.fetching)?;
         let Running { id, name, ending, .. } = Arc::unwrap_or_clone(running);
         let result = self.commands.iter_mut().rev().find(|result| result.id == id)?;
         let result = Arc::make_mut(result);
@@ -314,7 +351,10 @@ impl Node {
             return Ok(reply);
         };
         let name = CommandName::parse(&name)?;
-        let planned = plan::plan(self, name, &params)?;
+        // A command runs because it was asked for, whatever becomes of it.
+        let cause = out.cause.clone();
+        let planned = self.meet(now, out, |node, meeting| plan::plan(node, name, &params, meeting))?;
+        out.cause = cause;
         let id = CommandId::from_random(self.draw("command-id").value(), self.draw("command-id").value());
         let history = self.kind().agent.command_history;
         let Some(agent) = self.agent.as_mut() else {
@@ -325,7 +365,7 @@ impl Node {
         if let Some(fetch) = wanted {
             out.push(self.epoch(), fetch);
         }
-        if !name.is_async() {
+        if result.command_status != CommandStatus::Running {
             out.push(
                 self.epoch(),
                 Effect::Record(Record::Command(name, result.command_status)),

@@ -1,5 +1,7 @@
 //! How the agent's API refuses (ironic-python-agent: `errors.py`, `api/app.py`).
 
+use crate::ids::CommandId;
+
 /// A refused call: the HTTP status and the `faultstring` that a client reads.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AgentError {
@@ -24,6 +26,9 @@ pub enum AgentError {
     /// The last command still runs.
     #[error("Agent is busy: executing command {0}")]
     Busy(&'static str),
+    /// A synchronous command hangs, and with it every further one: the request gets no answer as long as it does.
+    #[error("the synchronous command {0} hangs")]
+    Stuck(CommandId),
 }
 
 impl AgentError {
@@ -34,7 +39,7 @@ impl AgentError {
             Self::InvalidToken => 401,
             Self::CommandForm | Self::UnknownCommand(_) | Self::Parameters(_) => 400,
             Self::UnknownExtension(_) | Self::UnknownResult(_) => 404,
-            Self::Busy(_) => 409,
+            Self::Busy(_) | Self::Stuck(_) => 409,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the agent finds of the hardware: the profile, with what is individual derived from the node's identity.
 
 use super::logs;
+use crate::fault::{Struck, What};
 use crate::ids::MacAddress;
 use crate::node::bmc::BootMode;
 use crate::node::effect::AgentParameters;
@@ -52,17 +53,92 @@ pub fn ipv6_address(mac: MacAddress) -> String {
     std::net::Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f]).to_string()
 }
 
+/// What faults make of the hardware that the agent finds.
+#[derive(Debug, Default)]
+pub(in crate::node) struct Flaws {
+    /// Size that the first disk shows, in bytes.
+    first_disk: Option<u64>,
+    /// Numbers of network interfaces that are not there.
+    missing: Vec<usize>,
+    /// Numbers of network interfaces with an address that is not theirs.
+    doubles: Vec<(usize, MacAddress)>,
+}
+
+impl Flaws {
+    /// Of the faults that struck, in order: of two that contradict each other the first one wins.
+    pub(in crate::node) fn of(struck: &[Struck]) -> Self {
+        let mut flaws = Self::default();
+        for Struck {
+            what, common_seed, ..
+        } in struck
+        {
+            match what {
+                What::InventoryDiskTooSmall { size_gib } => {
+                    flaws.first_disk.get_or_insert(u64::from(*size_gib) << 30);
+                }
+                What::InventoryNicMissing { nic } => flaws.missing.push(usize::from(*nic)),
+                What::InventoryDuplicateMac { nic } => {
+                    let nic = usize::from(*nic);
+                    if flaws.doubles.iter().all(|(known, _)| *known != nic) {
+                        let name = format!("fault-{:016x}", common_seed.value());
+                        flaws.doubles.push((nic, MacAddress::derived(&name, nic)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        flaws
+    }
+
+    /// The address that a network interface shows; none if it is not there.
+    fn address(&self, nic: usize, own: MacAddress) -> Option<MacAddress> {
+        let double = self.doubles.iter().find(|(doubled, _)| *doubled == nic);
+        let address = double.map_or(own, |(_, address)| *address);
+        (!self.missing.contains(&nic)).then_some(address)
+    }
+
+    /// Numbers and addresses of the network interfaces that are there.
+    fn interfaces(&self, identity: &Identity) -> impl Iterator<Item = (usize, MacAddress)> {
+        identity
+            .macs
+            .iter()
+            .enumerate()
+            .filter_map(|(nic, own)| Some((nic, self.address(nic, *own)?)))
+    }
+
+    /// The address of the interface that the ramdisk was booted from. One that is missing now was there then.
+    fn boot_address(&self, identity: &Identity, parameters: &AgentParameters) -> Option<MacAddress> {
+        let own = parameters.boot_mac?;
+        let nic = identity.macs.iter().position(|mac| *mac == own);
+        Some(nic.and_then(|nic| self.address(nic, own)).unwrap_or(own))
+    }
+}
+
+/// The addresses by which the agent looks itself up: of all network interfaces in its inventory.
+pub(in crate::node) fn addresses(identity: &Identity, flaws: &Flaws) -> Vec<MacAddress> {
+    flaws.interfaces(identity).map(|(_, address)| address).collect()
+}
+
 /// The hardware of a node.
-#[must_use]
-pub fn inventory(
+pub(in crate::node) fn inventory(
     identity: &Identity,
     kind: &Kind,
     mode: BootMode,
     parameters: &AgentParameters,
+    flaws: &Flaws,
 ) -> Inventory {
     let profile = &*kind.profile;
+    let mut disks: Vec<Disk> = profile
+        .disks
+        .iter()
+        .enumerate()
+        .map(|(index, disk)| describe_disk(identity, index, disk))
+        .collect();
+    if let (Some(disk), Some(size)) = (disks.first_mut(), flaws.first_disk) {
+        disk.size = size;
+    }
     Inventory {
-        interfaces: interfaces(identity, profile, parameters.collect_lldp),
+        interfaces: interfaces(identity, profile, parameters.collect_lldp, flaws),
         cpu: Cpu {
             model_name: profile.cpu.model.to_string(),
             frequency: format!("{}.0000", profile.cpu.frequency_mhz),
@@ -71,12 +147,7 @@ pub fn inventory(
             flags: profile.cpu.flags.clone(),
             socket_count: profile.cpu.sockets,
         },
-        disks: profile
-            .disks
-            .iter()
-            .enumerate()
-            .map(|(index, disk)| describe_disk(identity, index, disk))
-            .collect(),
+        disks,
         memory: Memory {
             // The kernel keeps a part for itself.
             total: profile.memory_mib * 1024 * 1024 / 100 * 98,
@@ -99,19 +170,19 @@ pub fn inventory(
                 BootMode::Legacy => "bios".to_owned(),
                 BootMode::Uefi => "uefi".to_owned(),
             },
-            pxe_interface: parameters.boot_mac,
+            pxe_interface: flaws.boot_address(identity, parameters),
         },
         hostname: identity.name.to_string(),
     }
 }
 
 /// The body of the inspection call-back.
-#[must_use]
-pub fn inspection_data(
+pub(in crate::node) fn inspection_data(
     identity: &Identity,
     kind: &Kind,
     mode: BootMode,
     parameters: &AgentParameters,
+    flaws: &Flaws,
 ) -> InspectionData {
     let collectors: Vec<String> = parameters
         .collectors
@@ -122,7 +193,7 @@ pub fn inspection_data(
         .filter(|name| !name.is_empty())
         .collect();
     let with_logs = collectors.iter().any(|name| name == "logs");
-    let inventory = inventory(identity, kind, mode, parameters);
+    let inventory = inventory(identity, kind, mode, parameters, flaws);
     let root_disk = inventory
         .disks
         .iter()
@@ -132,7 +203,7 @@ pub fn inspection_data(
     InspectionData {
         inventory,
         root_disk,
-        boot_interface: parameters.boot_mac,
+        boot_interface: flaws.boot_address(identity, parameters),
         configuration: InspectionConfiguration {
             collectors,
             managers: vec![HardwareManager {
@@ -145,15 +216,19 @@ pub fn inspection_data(
     }
 }
 
-fn interfaces(identity: &Identity, profile: &HardwareProfile, collect_lldp: bool) -> Vec<Interface> {
-    let describe =
-        |(index, (mac, nic)): (usize, (&MacAddress, &crate::node::profile::NicProfile))| Interface {
+fn interfaces(
+    identity: &Identity,
+    profile: &HardwareProfile,
+    collect_lldp: bool,
+    flaws: &Flaws,
+) -> Vec<Interface> {
+    let describe = |(index, mac): (usize, MacAddress)| {
+        let nic = profile.nics.get(index)?;
+        Some(Interface {
             name: nic.name.to_string(),
-            mac_address: *mac,
-            ipv4_address: nic.carrier.then(|| ipv4_address(*mac)),
-            ipv6_address: nic
-                .carrier
-                .then(|| format!("{}%{}", ipv6_address(*mac), nic.name)),
+            mac_address: mac,
+            ipv4_address: nic.carrier.then(|| ipv4_address(mac)),
+            ipv6_address: nic.carrier.then(|| format!("{}%{}", ipv6_address(mac), nic.name)),
             has_carrier: nic.carrier,
             lldp: (nic.carrier && collect_lldp).then(|| lldp(identity, index)),
             vendor: nic.vendor.to_string(),
@@ -163,14 +238,9 @@ fn interfaces(identity: &Identity, profile: &HardwareProfile, collect_lldp: bool
             speed_mbps: nic.carrier.then_some(nic.speed_mbps),
             pci_address: nic.pci_address.to_string(),
             driver: nic.driver.to_string(),
-        };
-    identity
-        .macs
-        .iter()
-        .zip(&profile.nics)
-        .enumerate()
-        .map(describe)
-        .collect()
+        })
+    };
+    flaws.interfaces(identity).filter_map(describe).collect()
 }
 
 fn describe_disk(identity: &Identity, index: usize, disk: &DiskProfile) -> Disk {

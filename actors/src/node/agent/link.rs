@@ -123,7 +123,6 @@ pub(in crate::node) struct Context<'a> {
     pub(in crate::node) seed: Seed,
     pub(in crate::node) settings: &'a AgentSettings,
     pub(in crate::node) node_id: &'a crate::ids::NodeId,
-    pub(in crate::node) macs: &'a [MacAddress],
 }
 
 impl Context<'_> {
@@ -162,11 +161,19 @@ impl Agent {
         }))
     }
 
-    /// The call that is due, if any. `inventory` makes the inspection data.
+    /// Whether the call that is due, if any, tells of the hardware.
+    pub(in crate::node) fn looks_at_hardware(&self, now: SimInstant) -> bool {
+        let looks_up = matches!(self.link, Link::Waiting { at, .. } if at <= now);
+        matches!(self.inspection, Inspection::Waiting { at, .. } if at <= now)
+            || (looks_up && self.newest_version.is_some())
+    }
+
+    /// The call that is due, if any. `inventory` makes the inspection data, `addresses` those of the look-up.
     pub(in crate::node) fn due_call(
         &mut self,
         context: &Context<'_>,
         inventory: impl FnOnce() -> InspectionData,
+        addresses: impl FnOnce() -> Vec<MacAddress>,
     ) -> Option<Effect> {
         if let Inspection::Waiting { at, failures } = self.inspection
             && at <= context.now
@@ -190,7 +197,7 @@ impl Agent {
                     None => IronicCall::Discover { api_url },
                     Some(newest) => IronicCall::Lookup {
                         api_url,
-                        addresses: context.macs.to_vec(),
+                        addresses: addresses(),
                         node_uuid: self.node_uuid,
                         version: newest.min(ApiVersion::LOOKUP),
                     },

@@ -54,6 +54,8 @@ pub struct Agent {
     pub(super) token: Option<Secret>,
     pub(super) heartbeat_timeout: Duration,
     pub(super) serving: bool,
+    /// It has not started yet: that is still to come, at `started_at`.
+    pub(super) late: bool,
     /// Shared, like the running command: the node is copied for every step, and results can be large.
     pub(super) commands: VecDeque<Arc<CommandResult>>,
     pub(super) running: Option<Arc<Running>>,
@@ -64,7 +66,8 @@ pub struct Agent {
 pub(super) struct Running {
     pub(super) id: CommandId,
     pub(super) name: CommandName,
-    pub(super) finish_at: SimInstant,
+    /// When it ends; none: never.
+    pub(super) finish_at: Option<SimInstant>,
     pub(super) ending: plan::Ending,
     /// The config drive is still being fetched from its URL.
     pub(super) fetching: bool,
@@ -93,6 +96,7 @@ impl Agent {
             node_uuid: None,
             heartbeat_timeout: Duration::from_secs(300),
             serving: true,
+            late: false,
             parameters,
             commands: VecDeque::new(),
             running: None,
@@ -103,10 +107,31 @@ impl Agent {
         agent
     }
 
+    /// One that starts at `start`, and until then does nothing.
+    pub(super) fn late(parameters: Arc<AgentParameters>, start: SimInstant) -> Self {
+        Self {
+            late: true,
+            ..Self::new(parameters, start)
+        }
+    }
+
+    /// One that never starts.
+    pub(super) fn silent(parameters: Arc<AgentParameters>, now: SimInstant) -> Self {
+        let mut agent = Self::new(parameters, now);
+        agent.fall_silent();
+        agent
+    }
+
     /// Whether the API answers at all.
     #[must_use]
     pub fn is_serving(&self) -> bool {
-        self.serving
+        self.serving && !self.late
+    }
+
+    /// When the agent starts, if it has not yet.
+    #[must_use]
+    pub fn starts_at(&self) -> Option<SimInstant> {
+        self.late.then_some(self.started_at)
     }
 
     /// Ironic's id of the node, once it is known.
@@ -128,15 +153,20 @@ impl Agent {
             .running
             .as_ref()
             .filter(|running| !running.fetching)
-            .map(|running| running.finish_at);
-        [command, self.inspection.deadline(), self.link.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+            .and_then(|running| running.finish_at);
+        [
+            self.starts_at(),
+            command,
+            self.inspection.deadline(),
+            self.link.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     pub(super) fn phase(&self) -> Phase {
-        if !self.serving {
+        if !self.is_serving() {
             Phase::AgentSilent
         } else if self.running.is_some() {
             Phase::AgentBusy

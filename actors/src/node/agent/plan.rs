@@ -6,11 +6,15 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::command::CommandName;
-use super::{AgentError, image, inventory, logs};
+use super::inventory::{self, Flaws};
+use super::{AgentError, image, logs};
+use crate::fault::words::StepPhase;
+use crate::fault::{Site, SiteKind, Struck, What};
 use crate::node::Node;
 use crate::node::disk::DiskChange;
 use crate::node::effect::FetchFailure;
 use crate::node::profile::{Step, Steps};
+use crate::node::step::Meeting;
 use crate::wire::agent::CommandError;
 
 /// Most commands of one flow.
@@ -18,8 +22,8 @@ const LONGEST_FLOW: usize = 64;
 
 /// A command that was accepted.
 pub(in crate::node) struct Planned {
-    /// How long it runs; of no meaning for synchronous commands.
-    pub(super) duration: Duration,
+    /// How long it runs, of no meaning for synchronous commands; none: for ever.
+    pub(super) duration: Option<Duration>,
     /// How it ends.
     pub(super) ending: Ending,
 }
@@ -93,6 +97,13 @@ impl Ending {
         }
     }
 
+    /// A result of another shape than any command has.
+    fn misshape(&mut self) {
+        if let Self::Succeeded { result, .. } = self {
+            *result = Some(json!(["unexpected"]));
+        }
+    }
+
     fn plain(result: Option<Value>) -> Self {
         Self::Succeeded {
             result,
@@ -133,6 +144,14 @@ impl StepKind {
         }
     }
 
+    fn phase(self) -> StepPhase {
+        match self {
+            Self::Clean => StepPhase::Clean,
+            Self::Deploy => StepPhase::Deploy,
+            Self::Service => StepPhase::Service,
+        }
+    }
+
     fn error_type(self) -> &'static str {
         match self {
             Self::Clean => "CleaningError",
@@ -142,7 +161,7 @@ impl StepKind {
     }
 }
 
-/// Decides what a command will do.
+/// Decides what a command will do, and what goes wrong with it.
 ///
 /// # Errors
 /// Arguments that the command refuses before it starts.
@@ -150,15 +169,40 @@ pub(in crate::node) fn plan(
     node: &Node,
     name: CommandName,
     params: &Map<String, Value>,
+    meeting: &mut Meeting<'_>,
+) -> Result<Planned, AgentError> {
+    let site = Site::AgentCommand { command: name.full() };
+    let Some(Struck { what, .. }) = meeting.first(site) else {
+        return plan_well(node, name, params, Some(meeting));
+    };
+    let mut planned = plan_well(node, name, params, None)?;
+    match what {
+        What::AgentCommandFails { message, .. } => {
+            let details = message.map_or_else(|| "the command failed".to_owned(), String::from);
+            planned.ending = Ending::Failed(execution_failed(details));
+        }
+        What::AgentCommandHangs { .. } => planned.duration = None,
+        What::AgentCommandWrongShape { .. } => planned.ending.misshape(),
+        _ => {}
+    }
+    Ok(planned)
+}
+
+/// The same for a command that itself meets no fault; its parts may, if there is a `meeting`.
+fn plan_well(
+    node: &Node,
+    name: CommandName,
+    params: &Map<String, Value>,
+    mut meeting: Option<&mut Meeting<'_>>,
 ) -> Result<Planned, AgentError> {
     let mut work = name.full();
     let ending = match name {
         CommandName::GetCleanSteps => list_steps(node, StepKind::Clean),
         CommandName::GetDeploySteps => list_steps(node, StepKind::Deploy),
         CommandName::GetServiceSteps => list_steps(node, StepKind::Service),
-        CommandName::ExecuteCleanStep => execute_step(node, StepKind::Clean, params, &mut work),
-        CommandName::ExecuteDeployStep => execute_step(node, StepKind::Deploy, params, &mut work),
-        CommandName::ExecuteServiceStep => execute_step(node, StepKind::Service, params, &mut work),
+        CommandName::ExecuteCleanStep => execute_step(node, StepKind::Clean, params, &mut work, meeting),
+        CommandName::ExecuteDeployStep => execute_step(node, StepKind::Deploy, params, &mut work, meeting),
+        CommandName::ExecuteServiceStep => execute_step(node, StepKind::Service, params, &mut work, meeting),
         CommandName::PrepareImage | CommandName::CacheImage => write_image(node, params, name.short())?,
         CommandName::ExecuteBootcInstall => bootc_install(params)?,
         CommandName::GetPartitionUuids => Ending::plain(Some(partition_uuids(node))),
@@ -169,11 +213,7 @@ pub(in crate::node) fn plan(
             if node.disk().is_bootable() {
                 Ending::changing(None, Change::Disk(DiskChange::InstallBootloader))
             } else {
-                Ending::Failed(failure(
-                    "CommandExecutionError",
-                    "Command execution failed",
-                    "There is no image on the root disk".to_owned(),
-                ))
+                Ending::Failed(execution_failed("There is no image on the root disk".to_owned()))
             }
         }
         CommandName::CollectSystemLogs => {
@@ -202,9 +242,13 @@ pub(in crate::node) fn plan(
         }
         CommandName::Lockdown => Ending::changing(None, Change::FallSilent),
         CommandName::GetHardwareInfo => {
+            let struck = meeting
+                .as_mut()
+                .map(|meeting| meeting.all(Site::Plain(SiteKind::AgentInventory)));
+            let flaws = Flaws::of(&struck.unwrap_or_default());
             let hardware = node.agent().map(|agent| {
                 let mode = node.bmc().boot().mode;
-                inventory::inventory(node.identity(), node.kind(), mode, &agent.parameters)
+                inventory::inventory(node.identity(), node.kind(), mode, &agent.parameters, &flaws)
             });
             Ending::plain(serde_json::to_value(hardware).ok())
         }
@@ -213,14 +257,22 @@ pub(in crate::node) fn plan(
                 "Node info can only be set in standalone mode".to_owned(),
             ));
         }
-        CommandName::StartFlow => return flow(node, params),
+        CommandName::StartFlow => return flow(node, params, meeting),
     };
     let duration = node
         .kind()
         .timing
         .of_command(work)
         .draw(node.peek_seed("agent-command"));
-    Ok(Planned { duration, ending })
+    Ok(Planned {
+        duration: Some(duration),
+        ending,
+    })
+}
+
+/// The error of a command that failed for no reason of its own (ironic-python-agent: `errors.py`).
+fn execution_failed(details: String) -> CommandError {
+    failure("CommandExecutionError", "Command execution failed", details)
 }
 
 fn failure(kind: &'static str, message: &str, details: String) -> CommandError {
@@ -251,6 +303,7 @@ fn execute_step<'a>(
     kind: StepKind,
     params: &Map<String, Value>,
     work: &mut &'a str,
+    meeting: Option<&mut Meeting<'_>>,
 ) -> Ending {
     let steps = &node.profile().steps;
     let word = kind.word();
@@ -260,11 +313,7 @@ fn execute_step<'a>(
             "Malformed {word}_step, no \"step\" key: {}",
             params.get("step").unwrap_or(&Value::Null)
         );
-        return Ending::Failed(failure(
-            "CommandExecutionError",
-            "Command execution failed",
-            details,
-        ));
+        return Ending::Failed(execution_failed(details));
     };
     let version = params
         .get(&format!("{word}_version"))
@@ -299,6 +348,20 @@ fn execute_step<'a>(
             &message,
             format!("{message}: step {step} needs the argument {missing}"),
         ));
+    }
+    let site = Site::AgentStep {
+        phase: kind.phase(),
+        step,
+    };
+    if let Some(What::AgentStepFails { message, .. }) = meeting
+        .and_then(|meeting| meeting.first(site))
+        .map(|struck| struck.what)
+    {
+        // ironic-python-agent: extensions/clean.py and its like name the step in front of what the step said.
+        let why = message.as_deref().unwrap_or("the step failed");
+        let details = format!("Error performing {word} step {step}: {why}");
+        let message = capitalised(word) + " step failed";
+        return Ending::Failed(failure(kind.error_type(), &message, details));
     }
     let (value, changes) = match step_work(node, params, step, arguments) {
         Ok(done) => done,
@@ -451,7 +514,11 @@ fn partition_uuids(node: &Node) -> Value {
 }
 
 /// A flow is the sum of its parts, up to the first that fails.
-fn flow(node: &Node, params: &Map<String, Value>) -> Result<Planned, AgentError> {
+fn flow(
+    node: &Node,
+    params: &Map<String, Value>,
+    mut meeting: Option<&mut Meeting<'_>>,
+) -> Result<Planned, AgentError> {
     let malformed =
         || AgentError::Parameters("flow must be a list of {\"<extension>.<command>\": {…}}".to_owned());
     let parts = params
@@ -463,7 +530,7 @@ fn flow(node: &Node, params: &Map<String, Value>) -> Result<Planned, AgentError>
             "flow has more than {LONGEST_FLOW} commands"
         )));
     }
-    let (mut duration, mut all_changes) = (Duration::ZERO, Vec::new());
+    let (mut duration, mut all_changes) = (Some(Duration::ZERO), Vec::new());
     for part in parts {
         let part = part
             .as_object()
@@ -474,8 +541,13 @@ fn flow(node: &Node, params: &Map<String, Value>) -> Result<Planned, AgentError>
             if name == CommandName::StartFlow {
                 return Err(AgentError::Parameters("a flow cannot start a flow".to_owned()));
             }
-            let planned = plan(node, name, arguments.as_object().ok_or_else(malformed)?)?;
-            duration += planned.duration;
+            let arguments = arguments.as_object().ok_or_else(malformed)?;
+            let planned = match &mut meeting {
+                Some(meeting) => plan(node, name, arguments, meeting)?,
+                None => plan_well(node, name, arguments, None)?,
+            };
+            // One that hangs is the last one.
+            duration = duration.zip(planned.duration).map(|(before, more)| before + more);
             match planned.ending {
                 Ending::Succeeded { changes, .. } => all_changes.extend(changes),
                 Ending::Failed(error) | Ending::VersionMismatch(error) => {

@@ -5,4 +5,5 @@ pub mod intent;
 pub mod membership;
 mod startup;
 
+pub(super) use self::startup::Restart;
 pub use self::startup::{Os, Stage};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::description::SystemDescription;
 use super::intent::Intent;
+use crate::fault::FaultName;
 use crate::time::SimInstant;
 
 /// The installed system while it runs. It lives from the end of the boot until power or boot change.
@@ -14,6 +15,17 @@ pub struct Os {
     pub(in crate::node) description: Option<Arc<SystemDescription>>,
     /// What kubeadm complained of last.
     pub(in crate::node) complaint: Option<Box<str>>,
+    /// A fault makes it restart.
+    pub(in crate::node) restart: Option<Box<Restart>>,
+}
+
+/// A system that restarts by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::node) struct Restart {
+    /// When.
+    pub(in crate::node) at: SimInstant,
+    /// The fault that makes it.
+    pub(in crate::node) fault: FaultName,
 }
 
 /// How far the installed system has come.
@@ -37,6 +49,14 @@ pub enum Stage {
     Up,
     /// Up, but kubeadm failed: no node.
     BootstrapFailed,
+}
+
+impl Stage {
+    /// Whether the system is up.
+    #[must_use]
+    pub fn is_up(self) -> bool {
+        matches!(self, Self::Up | Self::BootstrapFailed)
+    }
 }
 
 impl Os {
@@ -70,13 +90,20 @@ impl Os {
         self.complaint.as_deref()
     }
 
+    /// When it restarts by itself, if it does.
+    #[must_use]
+    pub fn restarts_at(&self) -> Option<SimInstant> {
+        self.restart.as_ref().map(|restart| restart.at)
+    }
+
     /// When the present stage ends.
     #[must_use]
     pub fn deadline(&self) -> Option<SimInstant> {
         match self.stage {
             Stage::Configuring { until } => Some(until),
             Stage::Bootstrapping { retry, .. } => retry,
-            Stage::Reading | Stage::Up | Stage::BootstrapFailed => None,
+            Stage::Reading => None,
+            Stage::Up | Stage::BootstrapFailed => self.restarts_at(),
         }
     }
 }

@@ -1,11 +1,48 @@
 //! Where a node meets its faults: occasions on which something goes wrong, and states that begin and end by themselves.
 
 use crate::fault::words::Role;
-use crate::fault::{FaultSet, NodeFacts, Site, SiteKind, Struck};
+use crate::fault::{FaultSet, NodeFacts, Occasions, Site, SiteKind, Struck};
 use crate::node::Node;
 use crate::node::affliction::{Afflictions, FOLLOWED};
 use crate::node::effect::{Cause, Effect, Effects, FaultHit, Record};
 use crate::time::SimInstant;
+
+/// Asks for the faults of a node that itself is only looked at.
+pub(in crate::node) struct Meeting<'a> {
+    faults: Option<&'a FaultSet>,
+    facts: NodeFacts<'a>,
+    now: SimInstant,
+    met: Occasions,
+    struck: Vec<Struck>,
+}
+
+impl<'a> Meeting<'a> {
+    /// Something is about to be done: the first fault that makes it go wrong, if one does.
+    pub(in crate::node) fn first(&mut self, site: Site<'_>) -> Option<Struck> {
+        let faults = self.faults_at(site.kind())?;
+        let struck = faults
+            .at(site, self.facts, self.now, &mut self.met)
+            .map(Struck::from);
+        self.struck.extend(struck.clone());
+        struck
+    }
+
+    /// As [`Self::first`], but every fault that strikes, in order: where several add up.
+    pub(in crate::node) fn all(&mut self, site: Site<'_>) -> Vec<Struck> {
+        let Some(faults) = self.faults_at(site.kind()) else {
+            return Vec::new();
+        };
+        let hits = faults.all_at(site, self.facts, self.now, &mut self.met);
+        let struck: Vec<Struck> = hits.into_iter().map(Struck::from).collect();
+        self.struck.extend_from_slice(&struck);
+        struck
+    }
+
+    fn faults_at(&self, kind: SiteKind) -> Option<&'a FaultSet> {
+        self.faults
+            .filter(|faults| faults.touches(kind, self.facts.index))
+    }
+}
 
 impl Node {
     /// What faults need to know of it.
@@ -39,13 +76,38 @@ impl Node {
     /// What a refused event met is forgotten with it. A fault that has the event fail must let the step succeed, and
     /// say in its reply that it failed.
     pub(super) fn strike(&mut self, site: Site<'_>, now: SimInstant, out: &mut Effects) -> Option<Struck> {
-        let faults = out.faults_at(site.kind(), self.identity.index)?;
-        let mut met = std::mem::take(&mut self.met);
-        let struck = faults.at(site, self.facts(), now, &mut met).map(Struck::from);
+        self.meet(now, out, |_, meeting| meeting.first(site))
+    }
+
+    /// As [`Self::strike`], but every fault that strikes, in order: where several add up.
+    pub(super) fn strike_all(&mut self, site: Site<'_>, now: SimInstant, out: &mut Effects) -> Vec<Struck> {
+        self.meet(now, out, |_, meeting| meeting.all(site))
+    }
+
+    /// Does something that only looks at the node and may meet faults, which are recorded.
+    pub(in crate::node) fn meet<T>(
+        &mut self,
+        now: SimInstant,
+        out: &mut Effects,
+        work: impl FnOnce(&Self, &mut Meeting<'_>) -> T,
+    ) -> T {
+        let faults = out.faults().cloned();
+        let met = std::mem::take(&mut self.met);
+        let node = &*self;
+        let mut meeting = Meeting {
+            faults: faults.as_deref(),
+            facts: node.facts(),
+            now,
+            met,
+            struck: Vec::new(),
+        };
+        let done = work(node, &mut meeting);
+        let Meeting { met, struck, .. } = meeting;
         self.met = met;
-        let struck = struck?;
-        self.record_fault(&struck, now, out);
-        Some(struck)
+        for struck in &struck {
+            self.record_fault(struck, now, out);
+        }
+        done
     }
 
     fn record_fault(&self, struck: &Struck, now: SimInstant, out: &mut Effects) {

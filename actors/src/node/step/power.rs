@@ -82,6 +82,12 @@ impl Node {
         self.host = Host::PoweringOff { until, then_on };
     }
 
+    /// A restart that leaves the power on.
+    pub(super) fn restart(&mut self, now: SimInstant) {
+        self.new_epoch();
+        self.begin_post(now);
+    }
+
     /// The reset table. Resets that ask for the state the host is in, or on its way to, succeed without effect.
     pub(super) fn reset(&mut self, now: SimInstant, reset: ResetType) {
         match (reset, &mut self.host) {
@@ -126,10 +132,7 @@ impl Node {
             (ResetType::PowerCycle, _) => self.power_off(now, false, true),
             // A warm reset never drops power, and one while power is coming up changes nothing.
             (ResetType::ForceRestart, Host::PoweringOn { .. }) => {}
-            (ResetType::ForceRestart, _) => {
-                self.new_epoch();
-                self.begin_post(now);
-            }
+            (ResetType::ForceRestart, _) => self.restart(now),
         }
     }
 }

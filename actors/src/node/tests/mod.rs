@@ -2,12 +2,14 @@
 //! lists of events.
 
 mod agent_commands;
+mod agent_faults;
 mod boot;
 mod faults;
 mod link;
 mod os;
 mod properties;
 mod reset;
+mod system_faults;
 
 /// The budget of an idle node is 4 KiB with its actor, handle and directory entry; its state is the smaller part.
 #[test]
