@@ -6,6 +6,7 @@
 
 mod clusters;
 mod decode;
+mod entries;
 pub(crate) mod faults;
 mod fleet;
 mod layers;
