@@ -138,6 +138,7 @@ impl World {
             },
             interner: Arc::default(),
             observer: recorder.clone(),
+            machines: Arc::default(),
         };
         let defaults = NodeDefaults {
             version: KubernetesVersion::default(),

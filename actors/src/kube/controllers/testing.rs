@@ -95,7 +95,7 @@ impl World {
     pub(crate) fn stop(&mut self, node: &str) {
         let since = self.now;
         self.cluster
-            .set_kubelet(node, Some(Kubelet::Stopped { since }), self.now);
+            .set_kubelet(node, Some(Kubelet::Stopped { since, booted: None }), self.now);
         self.settle();
     }
 
