@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use super::cluster::ClusterRef;
-use crate::fault::{ClusterFacts, FaultName, FaultSet, Site, SiteKind, Struck, What};
+use crate::fault::{ClusterFacts, FaultSet, Site, SiteKind, Struck, What};
 use crate::kube::etcd::Flaps;
 use crate::kube::resource::ResourceId;
 use crate::node::effect::FaultHit;
@@ -25,8 +25,8 @@ const MOST_GONE: usize = 256;
 /// What a cluster's actor knows of the states that faults put the cluster in.
 #[derive(Debug, Default)]
 pub(super) struct Followed {
-    /// The faults behind them, by the number of their window.
-    behind: Vec<(FaultName, u64)>,
+    /// The faults behind them.
+    behind: Vec<Struck>,
     /// When to look again.
     pub(super) edge: Option<SimInstant>,
 }
@@ -76,11 +76,11 @@ impl Followed {
                         until: hit.window.until.map(calendar),
                     });
                 }
-                let begun = (hit.fault.clone(), hit.number);
-                if !self.behind.contains(&begun) {
-                    cluster.record_fault(at, &Struck::from(hit));
+                let struck = Struck::from(hit);
+                if !self.behind.contains(&struck) {
+                    cluster.record_fault(at, &struck);
                 }
-                behind.push(begun);
+                behind.push(struck);
             }
         }
         self.edge = FOLLOWED

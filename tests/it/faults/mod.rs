@@ -1,4 +1,8 @@
 //! Each fault as those see it whom it befalls.
 
+mod api_server;
+mod cluster;
+mod etcd;
+mod kubelet;
 mod redfish;
 mod simulator;
