@@ -39,6 +39,9 @@ impl BadCertificates {
     }
 }
 
+/// The name of an authority that no client knows.
+const OTHER_AUTHORITY: &str = "another-ca";
+
 fn make(
     how: BadCertificate,
     authority: &Authority,
@@ -57,8 +60,7 @@ fn make(
             elsewhere.addresses.push(IpAddr::V4(ELSEWHERE.1));
             issue(authority, &elsewhere, now)
         }
-        // It has the same name: that tells nothing.
-        BadCertificate::WrongIssuer => issue(&Authority::generate("kubernetes", now)?, names, now),
+        BadCertificate::WrongIssuer => issue(&Authority::generate(OTHER_AUTHORITY, now)?, names, now),
     }?;
     authority.server_config(&issued)
 }

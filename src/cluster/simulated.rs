@@ -226,6 +226,9 @@ impl SimulatedCluster {
 
     /// A request reaches the etcd member on a node: the real time by which faults delay its answer.
     pub(super) fn etcd_delay(&self, node: &str) -> Duration {
+        if !self.cluster().may_strike(SiteKind::EtcdRequest) {
+            return Duration::ZERO;
+        }
         let instances = lock(&self.instances);
         let machine = instances.iter().find(|(_, instance)| &*instance.node == node);
         let Some(machine) = machine.map(|(machine, _)| *machine) else {
@@ -543,10 +546,7 @@ pub fn add_node(
     now: DateTime<Utc>,
 ) -> Result<(), Status> {
     node::register(&mut cluster.store, spec, now)?;
-    let stopped = Kubelet::Stopped {
-        since: now,
-        booted: None,
-    };
+    let stopped = Kubelet::Stopped { booted: None };
     cluster.set_kubelet(&spec.name, Some(stopped), now);
     if spec.role == Role::ControlPlane {
         let address = spec.internal_ip.to_string();

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::rehearsal::{prepared, rehearse, text};
 use crate::world::{own_address, until};
 
-/// Endpoints of clusters that no other process of these tests has.
+/// Endpoints of clusters that no other process of these tests has: `number` is a multiple of eight.
 fn alone(number: u8) -> Vec<String> {
     vec![
         "clusters.addressing=address".to_owned(),
@@ -24,103 +24,132 @@ fn fault<'a>(scenario: &'a mut Value, name: &str) -> &'a mut Value {
     faults.iter_mut().find(|fault| fault["name"] == name).unwrap()
 }
 
-/// Runs a scenario that does not hold: the verdicts that failed.
-#[track_caller]
-fn broken(name: &str, set: &[String], change: impl FnOnce(&mut Value)) -> String {
-    let folder = TempDir::new().unwrap();
-    let file = prepared(&folder, name, change);
-    let output = rehearse(&file, set);
-    let told = text(&output);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    told.lines()
-        .filter(|line| line.contains("FAILED"))
-        .collect::<Vec<_>>()
-        .join("\n")
+/// Simulated seconds in a real one: machines that join wait for five minutes, in which a real process founds their cluster.
+const SPEED: u32 = 75;
+
+/// The scenario with less time before and after what it is about.
+fn shortened(scenario: &mut Value, duration: &str) {
+    scenario["speed"] = json!(SPEED);
+    scenario["duration"] = json!(duration);
+    scenario["phases"][0]["length"] = json!("10m");
+    for expectation in scenario["expect"].as_array_mut().unwrap() {
+        if let Some(by) = expectation.pointer_mut("/cluster_ready_nodes/by") {
+            *by = json!("10m");
+        }
+    }
 }
 
-#[track_caller]
-fn holds(name: &str, set: &[String], speed: u32) {
+/// What a run told: all that its verdicts say, or only of those that failed.
+fn run(
+    number: u8,
+    name: &str,
+    duration: &str,
+    change: impl FnOnce(&mut Value),
+) -> (Option<i32>, String, String) {
     let folder = TempDir::new().unwrap();
-    let file = prepared(&folder, name, |scenario| scenario["speed"] = json!(speed));
-    let output = rehearse(&file, set);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let file = prepared(&folder, name, |scenario| {
+        shortened(scenario, duration);
+        change(scenario);
+    });
+    let output = rehearse(&file, &alone(number));
+    let told = text(&output);
+    let failed: Vec<&str> = told.lines().filter(|line| line.contains("FAILED")).collect();
+    (output.status.code(), failed.join("\n"), told)
+}
+
+/// Runs the scenario as it is, which must hold, and each way to break it at the same time: these expectations must fail, and no others.
+fn judge(number: u8, name: &str, duration: &str, breaks: &[(fn(&mut Value), &[&str])]) {
+    std::thread::scope(|scope| {
+        let whole = scope.spawn(|| run(number, name, duration, |_| ()));
+        let broken: Vec<_> = (1..)
+            .zip(breaks)
+            .map(|(index, (change, _))| scope.spawn(move || run(number + 8 * index, name, duration, change)))
+            .collect();
+        let (code, _, told) = whole.join().unwrap();
+        assert_eq!(code, Some(0), "{told}");
+        for (run, (_, expected)) in broken.into_iter().zip(breaks) {
+            let (code, failed, told) = run.join().unwrap();
+            assert_eq!(code, Some(1), "{told}");
+            for words in *expected {
+                assert!(failed.contains(words), "{words} holds:\n{told}");
+            }
+            assert_eq!(failed.lines().count(), expected.len(), "{told}");
+        }
+    });
 }
 
 #[test]
 fn the_certificate_expires_and_is_renewed() {
-    let (name, speed) = ("certificate-expiry.yaml", 2000);
-    let set = alone(104);
-    holds(name, &set, speed);
-    // It never expires.
-    let failed = broken(name, &set, |scenario| {
-        scenario["speed"] = json!(speed);
-        fault(scenario, "certificate-expired")["when"]["probability"] = json!(0.0);
-    });
-    assert!(
-        failed.contains("certificate-expired") && failed.lines().count() == 1,
-        "{failed}"
+    judge(
+        104,
+        "certificate-expiry.yaml",
+        "36m",
+        &[
+            (
+                |scenario| fault(scenario, "certificate-expired")["when"]["probability"] = json!(0.0),
+                &["hits of fault certificate-expired"],
+            ),
+            // It is never renewed well.
+            (
+                |scenario| fault(scenario, "certificate-of-another")["when"] = json!({"from": "20m"}),
+                &[
+                    "metalsim_cluster_certificates{valid=true}",
+                    "metalsim_cluster_certificates{valid=false}",
+                ],
+            ),
+            // Its machines are gone at the end.
+            (
+                |scenario| {
+                    let dark = json!({"name": "dark", "when": {"from": "30m"}, "what": "power_loss"});
+                    scenario["faults"].as_array_mut().unwrap().push(dark);
+                },
+                &["metalsim_clusters{state=open}"],
+            ),
+        ],
     );
-    // It is never renewed well.
-    let failed = broken(name, &set, |scenario| {
-        scenario["speed"] = json!(speed);
-        fault(scenario, "certificate-of-another")["when"] = json!({"from": "70m"});
-    });
-    assert!(
-        failed.contains("metalsim_cluster_certificates{valid=true}"),
-        "{failed}"
-    );
-    assert!(
-        failed.contains("metalsim_cluster_certificates{valid=false}"),
-        "{failed}"
-    );
-    // Its machines are gone at the end.
-    let failed = broken(name, &set, |scenario| {
-        scenario["speed"] = json!(speed);
-        let dark = json!({"name": "dark", "when": {"from": "100m"}, "what": "power_loss"});
-        scenario["faults"].as_array_mut().unwrap().push(dark);
-    });
-    assert!(failed.contains("metalsim_clusters{state=open}"), "{failed}");
 }
 
 #[test]
 fn etcd_comes_through() {
-    let (name, speed) = ("etcd-chaos.yaml", 2000);
-    let set = alone(112);
-    holds(name, &set, speed);
-    // All members are down, for ever.
-    let failed = broken(name, &set, |scenario| {
-        scenario["speed"] = json!(speed);
-        let fault = fault(scenario, "member-3-down");
-        fault["which"] = json!({"role": "control_plane"});
-        fault["when"] = json!({"from": "90m"});
-    });
-    for expected in [
-        "member-3-down",
-        "metalsim_cluster_etcd_quorum_losses_total",
-        "metalsim_cluster_etcd_quorum{quorum=true}",
-    ] {
-        assert!(failed.contains(expected), "{expected}: {failed}");
-    }
-    // The kubelets do not come back, and no leader changes.
-    let failed = broken(name, &set, |scenario| {
-        scenario["speed"] = json!(speed);
-        fault(scenario, "silent-kubelets")["what"] = json!({"kubelet_flaps": {"down": "100h", "up": "1m"}});
-        fault(scenario, "silent-kubelets")["when"] = json!({"from": "1h"});
-        fault(scenario, "leader-flaps")["when"]["probability"] = json!(0.0);
-    });
-    for expected in [
-        "lost nodes at once",
-        "leader-flaps",
-        "metalsim_cluster_etcd_leader_changes_total",
-    ] {
-        assert!(failed.contains(expected), "{expected}: {failed}");
-    }
-    // One node too many is lost.
-    let failed = broken(name, &set, |scenario| {
-        scenario["speed"] = json!(speed);
-        fault(scenario, "silent-kubelets")["which"] = json!({"role": "worker"});
-    });
-    assert!(failed.contains("lost nodes at once"), "{failed}");
+    judge(
+        144,
+        "etcd-chaos.yaml",
+        "1h",
+        &[
+            // All members are down, for ever.
+            (
+                |scenario| {
+                    let fault = fault(scenario, "member-3-down");
+                    fault["which"] = json!({"role": "control_plane"});
+                    fault["when"] = json!({"from": "30m"});
+                },
+                &[
+                    "hits of fault member-3-down",
+                    "metalsim_cluster_etcd_quorum_losses_total",
+                    "metalsim_cluster_etcd_quorum{quorum=true}",
+                ],
+            ),
+            // The kubelets do not come back, and no leader changes.
+            (
+                |scenario| {
+                    let silent = fault(scenario, "silent-kubelets");
+                    silent["what"] = json!({"kubelet_flaps": {"down": "100h", "up": "1m"}});
+                    silent["when"] = json!({"from": "10m"});
+                    fault(scenario, "leader-flaps")["when"]["probability"] = json!(0.0);
+                },
+                &[
+                    "lost nodes at once",
+                    "hits of fault leader-flaps",
+                    "metalsim_cluster_etcd_leader_changes_total",
+                ],
+            ),
+            // More nodes are lost than are meant to be.
+            (
+                |scenario| fault(scenario, "silent-kubelets")["which"] = json!({"role": "worker"}),
+                &["lost nodes at once"],
+            ),
+        ],
+    );
 }
 
 /// The kubeconfig of the cluster, once there is one.
@@ -135,14 +164,13 @@ async fn a_client_sees_the_certificate_expire_and_renewed() {
     metalsim::frontend::tls::install_provider();
     let folder = TempDir::new().unwrap();
     let file = prepared(&folder, "certificate-expiry.yaml", |scenario| {
-        // Ten minutes are two seconds.
-        scenario["speed"] = json!(300);
+        shortened(scenario, "36m");
     });
-    let here: Ipv4Addr = own_address(121);
+    let here: Ipv4Addr = own_address(189);
     let control = format!("http://{here}:3333");
     let mut command = Command::new(env!("CARGO_BIN_EXE_metalsim"));
     command.args(["scenario", "run"]).arg(&file);
-    let mut set = alone(120);
+    let mut set = alone(176);
     set.extend([
         format!("control.listen={here}:3333"),
         "redfish.listen=127.0.0.1:0".to_owned(),

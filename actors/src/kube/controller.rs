@@ -84,8 +84,6 @@ pub enum Kubelet {
     },
     /// It is silent.
     Stopped {
-        /// Since this time.
-        since: DateTime<Utc>,
         /// When its machine had booted last, if it ever had.
         booted: Option<DateTime<Utc>>,
     },

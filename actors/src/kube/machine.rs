@@ -34,17 +34,12 @@ impl Cluster {
     pub fn start_machine(&mut self, node: &str, goes_on: bool, now: DateTime<Utc>) {
         let ailment = self.ailments().get(node).cloned().unwrap_or_default();
         let booted = match self.kubelets().get(node) {
-            Some(Kubelet::Stopped {
-                booted: Some(booted), ..
-            }) if goes_on => *booted,
+            Some(Kubelet::Stopped { booted: Some(booted) }) if goes_on => *booted,
             Some(Kubelet::Running { since }) if goes_on => *since,
             _ => now,
         };
         if ailment.silent {
-            let silent = Kubelet::Stopped {
-                since: now,
-                booted: Some(booted),
-            };
+            let silent = Kubelet::Stopped { booted: Some(booted) };
             self.set_kubelet(node, Some(silent), now);
         } else {
             self.resume_kubelet(node, booted, now);
@@ -73,10 +68,7 @@ impl Cluster {
             match (before.silent, ailment.silent) {
                 (false, true) => self.silence_kubelet(node, now),
                 (true, false) => {
-                    if let Some(Kubelet::Stopped {
-                        booted: Some(booted), ..
-                    }) = self.kubelets().get(node)
-                    {
+                    if let Some(Kubelet::Stopped { booted: Some(booted) }) = self.kubelets().get(node) {
                         self.resume_kubelet(node, *booted, now);
                     }
                 }
@@ -100,10 +92,10 @@ impl Cluster {
     fn silence_kubelet(&mut self, node: &str, now: DateTime<Utc>) {
         let booted = match self.kubelets().get(node) {
             Some(Kubelet::Running { since }) => Some(*since),
-            Some(Kubelet::Stopped { booted, .. }) => *booted,
+            Some(Kubelet::Stopped { booted }) => *booted,
             None => None,
         };
-        self.set_kubelet(node, Some(Kubelet::Stopped { since: now, booted }), now);
+        self.set_kubelet(node, Some(Kubelet::Stopped { booted }), now);
     }
 
     /// The kubelet is there, on a machine that runs since `booted`: it renews its Lease at once.

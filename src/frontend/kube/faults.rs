@@ -69,6 +69,9 @@ pub(super) async fn strike(
     verb: KubeVerb,
     resource: Option<&Resource>,
 ) -> Result<(), Status> {
+    if !server.cluster.may_strike(SiteKind::ApiRequest) {
+        return Ok(());
+    }
     let name = resource.map(ToString::to_string).unwrap_or_default();
     let site = Site::ApiRequest {
         verb,

@@ -11,7 +11,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use futures_util::{FutureExt as _, Stream, stream};
-use metalsim_actors::fault::{Site, What};
+use metalsim_actors::fault::{Site, SiteKind, What};
 use metalsim_actors::kube::object::Object;
 use metalsim_actors::kube::status::{Reason, Status};
 use metalsim_actors::kube::store::{VersionMatch, WatchEvent, WatchQuery, Watcher};
@@ -119,6 +119,9 @@ struct Cut {
 
 /// A watch begins: whether a fault is going to end it.
 fn cut(server: &Server, place: &Place) -> Option<Cut> {
+    if !server.cluster.may_strike(SiteKind::ApiWatch) {
+        return None;
+    }
     let resource = place.resource.to_string();
     let struck = server.cluster.strike(Site::ApiWatch { resource: &resource })?;
     match struck.what {

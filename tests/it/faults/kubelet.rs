@@ -28,8 +28,10 @@ async fn condition(nodes: &Api<Node>, name: &str, kind: &str) -> (String, String
 async fn taints(nodes: &Api<Node>, name: &str) -> BTreeSet<(String, String)> {
     let node = nodes.get(name).await.unwrap();
     let taints = node.spec.unwrap().taints.unwrap_or_default();
+    // Machines of Cluster API have one of theirs.
     taints
         .into_iter()
+        .filter(|taint| taint.key.starts_with("node.kubernetes.io/"))
         .map(|taint| (taint.key, taint.effect))
         .collect()
 }
