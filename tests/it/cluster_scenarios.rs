@@ -57,8 +57,11 @@ fn run(
     (output.status.code(), failed.join("\n"), told)
 }
 
+/// A way to break a scenario, and the expectations that fail then.
+type Break<'a> = (fn(&mut Value), &'a [&'a str]);
+
 /// Runs the scenario as it is, which must hold, and each way to break it at the same time: these expectations must fail, and no others.
-fn judge(number: u8, name: &str, duration: &str, breaks: &[(fn(&mut Value), &[&str])]) {
+fn judge(number: u8, name: &str, duration: &str, breaks: &[Break<'_>]) {
     std::thread::scope(|scope| {
         let whole = scope.spawn(|| run(number, name, duration, |_| ()));
         let broken: Vec<_> = (1..)

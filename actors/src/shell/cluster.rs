@@ -424,14 +424,19 @@ impl Actor for ClusterActor {
     }
 }
 
+/// A change that somebody waits for: whether it is to panic comes last.
+type Asked = Box<dyn FnOnce(&mut Cluster, DateTime<Utc>, bool) + Send>;
+/// A change that nobody waits for.
+type Posted = Box<dyn FnOnce(&mut Cluster, DateTime<Utc>) + Send>;
+
 /// What changes a cluster. The closure carries its own way of answering.
 #[derive(Message)]
 #[rtype(result = "()")]
 enum Write {
     /// Somebody waits for it: a fault may have it panic, which the closure is told.
-    Asked(Box<dyn FnOnce(&mut Cluster, DateTime<Utc>, bool) + Send>),
+    Asked(Asked),
     /// Nobody waits.
-    Posted(Box<dyn FnOnce(&mut Cluster, DateTime<Utc>) + Send>),
+    Posted(Posted),
 }
 
 impl Handler<Write> for ClusterActor {

@@ -1,7 +1,7 @@
 //! Faults of API servers, seen with a Kubernetes client.
 
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
@@ -9,6 +9,7 @@ use kube::api::{ListParams, PostParams, WatchEvent, WatchParams};
 use kube::core::Status;
 use kube::runtime::watcher;
 use kube::{Api, Client};
+use metalsim::clock::Stopwatch;
 use serde_json::{Value, json};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -83,7 +84,7 @@ async fn late_answers() {
     let nodes: Api<Node> = Api::all(site.kube().await);
     let what = json!({"api_slow": {"delay": "10s", "verbs": ["get"], "resources": ["nodes"]}});
     site.fault(everyone(), json!({}), what);
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     nodes.get("n0").await.unwrap();
     assert!(begun.elapsed() >= Duration::from_millis(100));
     nodes.list(&ListParams::default()).await.unwrap();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
+use metalsim::clock::Stopwatch;
 use serde_json::{Value, json};
 
 use super::cluster::{Site, refused};
@@ -136,10 +137,10 @@ async fn a_slow_member_is_slow_for_its_clients_and_the_leader_for_writers() {
     let n1 = client(&access, "n1").await.unwrap();
     let what = json!({"etcd_slow": {"delay": "10s"}});
     site.fault(json!({"names": ["n1"]}), json!({"first": 2}), what.clone());
-    let early = |begun: std::time::Instant| begun.elapsed() < Duration::from_millis(100);
-    let begun = std::time::Instant::now();
+    let early = |begun: &Stopwatch| begun.elapsed() < Duration::from_millis(100);
+    let begun = Stopwatch::start();
     n1.members().await.unwrap();
-    assert!(!early(begun));
+    assert!(!early(&begun));
     n0.members().await.unwrap();
     maps.create(&PostParams::default(), &map("by-n0")).await.unwrap();
     maps.list(&ListParams::default()).await.unwrap();
@@ -152,9 +153,9 @@ async fn a_slow_member_is_slow_for_its_clients_and_the_leader_for_writers() {
     n1.alarms().await.unwrap();
     assert_eq!(site.hits("etcd_slow").0, 2);
     site.fault(json!({"names": ["n0"]}), json!({}), what);
-    let begun = std::time::Instant::now();
+    let begun = Stopwatch::start();
     maps.create(&PostParams::default(), &map("late")).await.unwrap();
-    assert!(!early(begun));
+    assert!(!early(&begun));
     assert_eq!(site.hits("etcd_slow").0, 3);
     site.world.stop().await;
 }

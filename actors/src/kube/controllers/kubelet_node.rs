@@ -26,38 +26,48 @@ const REGISTRATION: TimeDelta = TimeDelta::seconds(5);
 /// What a kubelet says that cannot run pods.
 const RUNTIME_DOWN: &str = "container runtime is down";
 
-/// The conditions of pressure: which, type, reason and message while it lasts, the events when it begins and ends. Kubelets have no event for the
-/// network, which is not theirs to judge (kubernetes: `pkg/kubelet/nodestatus/setters.go`,
-/// `cloud-provider/controllers/route/route_controller.go`).
-const PRESSURES: [(Pressure, &str, &str, &str, Option<[&str; 2]>); 4] = [
-    (
-        Pressure::Memory,
-        "MemoryPressure",
-        "KubeletHasInsufficientMemory",
-        "kubelet has insufficient memory available",
-        Some(["NodeHasInsufficientMemory", "NodeHasSufficientMemory"]),
-    ),
-    (
-        Pressure::Disk,
-        "DiskPressure",
-        "KubeletHasDiskPressure",
-        "kubelet has disk pressure",
-        Some(["NodeHasDiskPressure", "NodeHasNoDiskPressure"]),
-    ),
-    (
-        Pressure::Pid,
-        "PIDPressure",
-        "KubeletHasInsufficientPID",
-        "kubelet has insufficient PID available",
-        Some(["NodeHasInsufficientPID", "NodeHasSufficientPID"]),
-    ),
-    (
-        Pressure::Network,
-        NETWORK,
-        "NoRouteCreated",
-        "Node created without a route",
-        None,
-    ),
+/// A condition of pressure (kubernetes: `pkg/kubelet/nodestatus/setters.go`, `cloud-provider/controllers/route/route_controller.go`).
+#[derive(Clone, Copy)]
+struct Strain {
+    pressure: Pressure,
+    kind: &'static str,
+    /// Reason and message while it lasts.
+    reason: &'static str,
+    message: &'static str,
+    /// The events when it begins and ends. Kubelets have none for the network, which is not theirs to judge.
+    events: Option<[&'static str; 2]>,
+}
+
+/// All of them.
+const STRAINS: [Strain; 4] = [
+    Strain {
+        pressure: Pressure::Memory,
+        kind: "MemoryPressure",
+        reason: "KubeletHasInsufficientMemory",
+        message: "kubelet has insufficient memory available",
+        events: Some(["NodeHasInsufficientMemory", "NodeHasSufficientMemory"]),
+    },
+    Strain {
+        pressure: Pressure::Disk,
+        kind: "DiskPressure",
+        reason: "KubeletHasDiskPressure",
+        message: "kubelet has disk pressure",
+        events: Some(["NodeHasDiskPressure", "NodeHasNoDiskPressure"]),
+    },
+    Strain {
+        pressure: Pressure::Pid,
+        kind: "PIDPressure",
+        reason: "KubeletHasInsufficientPID",
+        message: "kubelet has insufficient PID available",
+        events: Some(["NodeHasInsufficientPID", "NodeHasSufficientPID"]),
+    },
+    Strain {
+        pressure: Pressure::Network,
+        kind: NETWORK,
+        reason: "NoRouteCreated",
+        message: "Node created without a route",
+        events: None,
+    },
 ];
 /// The condition of the network, which is there once something was wrong with it.
 const NETWORK: &str = "NetworkUnavailable";
@@ -114,10 +124,10 @@ impl Controller for KubeletNode {
         let list = conditions::of(status).clone();
         let was_ready = conditions::is_true(&list, "Ready");
         report(status, (started, rebooted), ailment, context.now);
-        let pressed = PRESSURES.into_iter().filter_map(|(_, kind, .., events)| {
-            let [begins, ends] = events?;
-            let is = conditions::is_true(conditions::of(status), kind);
-            (is != conditions::is_true(&list, kind)).then_some(if is { begins } else { ends })
+        let pressed = STRAINS.into_iter().filter_map(|strain| {
+            let [begins, ends] = strain.events?;
+            let is = conditions::is_true(conditions::of(status), strain.kind);
+            (is != conditions::is_true(&list, strain.kind)).then_some(if is { begins } else { ends })
         });
         let pressed: Vec<&str> = pressed.collect();
         if *status != before {
@@ -150,15 +160,22 @@ impl Controller for KubeletNode {
 
 /// The condition of that type while there is such pressure.
 fn pressure(kind: &str, ailment: Option<&Ailment>) -> Option<Condition<'static>> {
-    let (_, kind, reason, message, _) = PRESSURES.into_iter().find(|(pressure, known, ..)| {
-        *known == kind && ailment.is_some_and(|ailment| ailment.pressures.contains(pressure))
-    })?;
-    Some(Condition {
+    let strain = STRAINS.into_iter().find(|strain| strain.kind == kind)?;
+    let Strain {
         kind,
-        status: "True",
         reason,
         message,
-    })
+        ..
+    } = strain;
+    ailment?
+        .pressures
+        .contains(&strain.pressure)
+        .then_some(Condition {
+            kind,
+            status: "True",
+            reason,
+            message,
+        })
 }
 
 /// The network's condition is not one of a kubelet: it comes with the first trouble, and stays where others wrote it.
