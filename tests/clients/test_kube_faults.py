@@ -1,6 +1,7 @@
 """Faults of Kubernetes nodes, API servers and etcd, as Debian's kubectl and etcdctl see them.
 
-One metalsim with three control planes and a worker on their disks from the start; each test adds faults by the control API and takes them away.
+One metalsim with three control planes and a worker on their disks from the start; each test adds faults by
+the control API and takes them away.
 """
 
 from __future__ import annotations
@@ -242,7 +243,8 @@ def test_watches_that_are_cut(site: Site) -> None:
         for _ in range(2):
             # The second is told at once: the version is gone.
             last = json.loads(site.kubectl("get", "--raw", path).splitlines()[-1])
-            assert (last["type"], last["object"]["code"], last["object"]["reason"]) == ("ERROR", 410, "Expired")
+            assert last["type"] == "ERROR"
+            assert (last["object"]["code"], last["object"]["reason"]) == (410, "Expired")
 
 
 def test_members_that_are_down(site: Site) -> None:
@@ -284,7 +286,8 @@ def test_alarms(site: Site) -> None:
 
 def test_a_slow_member(site: Site) -> None:
     with site.etcdctl(CONTROL_PLANES[2]) as etcdctl:
-        leader = next(name for name, id in etcdctl.members().items() if int(id, 16) == status(etcdctl)["leader"])
+        leads = f"{status(etcdctl)['leader']:x}"
+        leader = next(name for name, member in etcdctl.members().items() if member == leads)
         with site.fault({"etcd_slow": {"delay": "1s"}}, {"names": [CONTROL_PLANES[2]]}):
             begun = time.monotonic()
             etcdctl("member", "list")
