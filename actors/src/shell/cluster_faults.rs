@@ -204,3 +204,124 @@ impl ClusterRef {
         simulated.div_f64(self.services.clock.speed().max(f64::MIN_POSITIVE))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::fault::{Change, FaultForm, Fleet, NodeIndex, Stretch};
+    use crate::kube::cluster::Cluster;
+    use crate::kube::controller::Behaviour;
+    use crate::kube::etcd::Etcd;
+    use crate::kube::store::{Limits, Settings, Store};
+    use crate::seed::Seed;
+    use crate::shell::ClusterServices;
+    use crate::testkit::{HandClock, Notes};
+
+    struct Nobody;
+
+    impl Fleet for Nobody {
+        fn len(&self) -> usize {
+            0
+        }
+
+        fn member(&self, _: NodeIndex) -> Option<(&str, &BTreeMap<Box<str>, Box<str>>)> {
+            None
+        }
+    }
+
+    fn cluster(clock: &Arc<HandClock>, notes: &Arc<Notes>) -> Arc<ClusterRef> {
+        let settings = Settings {
+            seed: Seed::root(1),
+            limits: Limits::default(),
+            service_network: None,
+        };
+        let store = Store::new(settings, Arc::default());
+        let mut cluster = Cluster::new(store, Arc::new(Behaviour::default()), "ca".into(), Seed::root(2));
+        cluster.set_etcd(Some(Etcd::new(
+            Seed::root(3),
+            "a",
+            "https://a:2380",
+            "https://a:2379",
+        )));
+        let services = ClusterServices {
+            clock: clock.clone(),
+            recorder: notes.clone(),
+            faults: Arc::default(),
+        };
+        ClusterRef::start("web", cluster, services, &actix::Arbiter::current())
+    }
+
+    fn set_faults(cluster: &ClusterRef, faults: serde_json::Value) {
+        let forms: Vec<FaultForm> = serde_json::from_value(faults).unwrap();
+        let faults = forms.iter().map(|form| form.resolve(Stretch::ALL).unwrap());
+        let change = Change::Set(faults.collect());
+        cluster.services.faults.change(change, &Nobody).unwrap();
+    }
+
+    fn told(notes: &Notes) -> Vec<(String, u64, u64)> {
+        let hits = notes.faults.lock().unwrap();
+        hits.iter()
+            .map(|hit| (hit.fault.to_string(), hit.number, hit.at.as_millis() / 1000))
+            .collect()
+    }
+
+    #[actix::test]
+    async fn what_begins_is_recorded_at_its_time_however_late_the_timer_is() {
+        let (clock, notes) = (Arc::<HandClock>::default(), Arc::<Notes>::default());
+        let cluster = cluster(&clock, &notes);
+        set_faults(
+            &cluster,
+            json!([
+                {"name": "expired", "when": {"from": "100s", "lasts": "10s", "repeats": "100s", "until": "350s"}, "what": {"api_bad_certificate": {"how": "expired"}}},
+                {"name": "flaps", "when": {"from": "150s", "until": "250s"}, "what": {"etcd_leader_flaps": {"every": "30s"}}},
+            ]),
+        );
+        let mut followed = Followed::default();
+        followed.changed(&cluster);
+        assert_eq!(told(&notes), []);
+        assert_eq!(followed.edge, Some(SimInstant::from_millis(100_000)));
+        let term = cluster.read(|cluster| cluster.etcd().unwrap().term());
+        clock.pass(Duration::from_secs(105));
+        followed.on_edge(&cluster);
+        assert_eq!(cluster.state(SiteKind::ApiHandshake).len(), 1);
+        clock.pass(Duration::from_secs(75));
+        // The changes of the leader are there without anybody having made them.
+        followed.on_edge(&cluster);
+        clock.pass(Duration::from_secs(35));
+        let seen = cluster.read(|read| read.etcd_at(cluster.now()).unwrap().term());
+        assert_eq!(seen, term + 2, "at 180 s and 210 s");
+        clock.pass(Duration::from_secs(1000));
+        followed.on_edge(&cluster);
+        assert_eq!(followed.edge, None);
+        assert_eq!(cluster.read(|cluster| cluster.etcd().unwrap().term()), term + 3);
+        let expected = [
+            ("expired", 1, 100),
+            ("flaps", 1, 150),
+            ("expired", 2, 200),
+            ("expired", 3, 300),
+        ];
+        let expected = expected.map(|(name, number, at)| (name.to_owned(), number, at));
+        assert_eq!(told(&notes), expected);
+        cluster.stop();
+    }
+
+    #[actix::test]
+    async fn what_has_expired_cannot_be_watched_and_a_new_list_can() {
+        let (clock, notes) = (Arc::<HandClock>::default(), Arc::<Notes>::default());
+        let cluster = cluster(&clock, &notes);
+        let nodes = crate::kube::controllers::kinds::KINDS.nodes.home;
+        assert_eq!(cluster.expired(nodes), None);
+        let version = cluster.read(|cluster| cluster.store.version());
+        cluster.expire(nodes).await.unwrap();
+        assert_eq!(cluster.expired(nodes), Some(version));
+        assert!(cluster.read(|cluster| cluster.store.version()) > version);
+        let others = crate::kube::controllers::kinds::KINDS.pods.home;
+        assert_eq!(cluster.expired(others), None);
+        cluster.stop();
+    }
+}
