@@ -125,7 +125,7 @@ async fn cluster(host: &Host, index: usize, threads: usize) -> anyhow::Result<Ar
         .map_err(refused)?;
     let machine = NodeId::from_name(&spec.name);
     cluster.seat(machine, &spec);
-    cluster.started(machine);
+    cluster.started(machine, false);
     let sockets = (0..threads)
         .map(|_| socket.try_clone())
         .collect::<Result<Vec<_>, _>>()?;

@@ -293,6 +293,7 @@ impl App {
         } = common;
         let clock = services.clock;
         let directory = Arc::new(Directory::new(fleet.nodes().to_vec()));
+        clusters.host().machines.know(Arc::clone(&directory));
         let readiness = Arc::new(Readiness::default());
 
         let (drain, draining) = tokio::sync::watch::channel(false);

@@ -58,6 +58,9 @@ pub trait RequestObserver: Send + Sync + 'static {
     /// The counters of what is asked of API servers: `verb` in the words of RBAC, and the resource's group, or `None` for
     /// requests that name no resource. Callers with many requests keep the answer.
     fn api(&self, verb: &str, group: Option<&str>) -> Arc<dyn RouteObserver>;
+
+    /// A TLS handshake of an API server was completed, or failed: mostly because the client did not accept the certificate.
+    fn handshake(&self, _completed: bool) {}
 }
 
 /// Counts requests of one route.
@@ -134,6 +137,8 @@ pub struct ClusterTotals {
     pub nodes: [u64; 2],
     /// Clusters whose etcd has its quorum, and others.
     pub quorum: [u64; 2],
+    /// Clusters whose API server shows its own certificate, and others: faults have these show a bad one.
+    pub certificates: [u64; 2],
     /// Watches that are open.
     pub watches: u64,
     /// Logs that are followed.

@@ -56,12 +56,14 @@ pub trait Clusters: Send + Sync + 'static {
     ) -> LocalFuture<Result<Arc<Membership>, BootstrapFailure>>;
 
     /// The kubelet of a machine runs from now on, and with it the control plane of its node, if it has one.
-    fn started(&self, node: NodeId, membership: &Arc<Membership>);
+    /// `goes_on`: it had only stood still, and has not booted since [`Self::stopped`].
+    fn started(&self, node: NodeId, membership: &Arc<Membership>, goes_on: bool);
 
     /// Whatever a machine did in clusters has stopped; it may come back.
     fn stopped(&self, node: NodeId);
 
-    /// What is wrong with the kubelet and the etcd member of a machine that runs as a node; none: nothing any more.
+    /// What is wrong with the kubelet and the etcd member of a machine that runs as a node; none: nothing any more. With
+    /// [`Self::stopped`] it is forgotten. Of a machine that starts it is told before [`Self::started`].
     fn afflicted(
         &self,
         node: NodeId,
@@ -120,6 +122,10 @@ pub enum ShellEvent {
     NodeParked,
     /// An actor had died and was started again.
     ActorRestarted,
+    /// The etcd of a cluster lost its quorum.
+    QuorumLost,
+    /// The leader of a cluster's etcd changed so often by itself.
+    LeadersChanged(u64),
     /// A step of a node took this much real time, whatever came of it.
     Stepped(Duration),
     /// A node's timer was served; this much real time had passed since its deadline.

@@ -42,6 +42,7 @@ pub(crate) fn host(threads: usize) -> Host {
         behaviour: Behaviour::default(),
         interner: Arc::default(),
         observer: Arc::new(Unobserved),
+        machines: Arc::default(),
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) async fn start(
         behaviour: settings.clusters.behaviour.clone(),
         interner: Arc::default(),
         observer: common.events.recorder.clone(),
+        machines: Arc::default(),
     };
     let defaults = NodeDefaults {
         version: settings.clusters.kubernetes_version.clone(),

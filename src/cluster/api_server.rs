@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
+use metalsim_actors::fault::words::BadCertificate;
+use metalsim_actors::fault::{SiteKind, What};
 use metalsim_actors::kube::object::Object;
 use metalsim_actors::shell::ClusterRef;
+use rustls::ServerConfig;
 use tokio::io::DuplexStream;
 
 use super::identity::Identity;
@@ -13,8 +17,8 @@ use super::identity::Identity;
 /// Watches and followed logs of one cluster at once.
 const MOST_STREAMS: u32 = 20_000;
 
-/// What listens on the ports of a cluster's pods.
-pub trait PodPorts: Send + Sync + 'static {
+/// What stands behind an API server: what listens on the ports of the cluster's pods, its etcd, its certificates.
+pub trait Behind: Send + Sync + 'static {
     /// Serves a connection to a port of a pod until it ends.
     ///
     /// # Errors
@@ -25,13 +29,23 @@ pub trait PodPorts: Send + Sync + 'static {
         port: u16,
         stream: DuplexStream,
     ) -> LocalBoxFuture<'a, Result<(), String>>;
+
+    /// How much real time etcd's answer to a write takes longer than usual, if a fault makes it so: which is recorded.
+    fn etcd_delay(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// TLS with a certificate that is bad in this way; none: there is none.
+    fn bad_certificate(&self, _how: BadCertificate) -> Option<Arc<ServerConfig>> {
+        None
+    }
 }
 
 /// Pods on whose ports nobody listens.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoPorts;
 
-impl PodPorts for NoPorts {
+impl Behind for NoPorts {
     fn connect<'a>(
         &'a self,
         pod: &'a Object,
@@ -52,8 +66,8 @@ pub struct ApiServer {
     pub cluster: Arc<ClusterRef>,
     /// Who it is and whom it knows.
     pub identity: Identity,
-    /// The ports of its pods.
-    pub ports: Arc<dyn PodPorts>,
+    /// What stands behind it.
+    pub behind: Arc<dyn Behind>,
     streams: AtomicU32,
     /// Those of them that follow a log.
     logs: AtomicU32,
@@ -72,14 +86,24 @@ pub enum StreamKind {
 impl ApiServer {
     /// An API server for a cluster.
     #[must_use]
-    pub const fn new(cluster: Arc<ClusterRef>, identity: Identity, ports: Arc<dyn PodPorts>) -> Self {
+    pub const fn new(cluster: Arc<ClusterRef>, identity: Identity, behind: Arc<dyn Behind>) -> Self {
         Self {
             cluster,
             identity,
-            ports,
+            behind,
             streams: AtomicU32::new(0),
             logs: AtomicU32::new(0),
             most_streams: MOST_STREAMS,
+        }
+    }
+
+    /// TLS with another certificate than its own, while a fault has it show one. It is asked at each handshake.
+    #[must_use]
+    pub fn bad_certificate(&self) -> Option<Arc<ServerConfig>> {
+        let struck = self.cluster.state(SiteKind::ApiHandshake).into_iter().next()?;
+        match struck.what {
+            What::ApiBadCertificate { how } => self.behind.bad_certificate(how),
+            _ => None,
         }
     }
 

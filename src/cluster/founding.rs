@@ -10,7 +10,7 @@ use metalsim_actors::node::os::intent::{Endpoint, Init, KeyPair};
 
 use super::keys::ClusterKeys;
 use super::names::ClusterName;
-use super::pki::{Authority, PkiError, PrivateKey};
+use super::pki::{Authority, PkiError, PrivateKey, ServerNames};
 use crate::clock;
 
 /// The domain of services unless the configuration names another.
@@ -93,6 +93,19 @@ impl Founding {
             cert_sans: Vec::new(),
             registered: None,
         }
+    }
+
+    /// The names in the API server's certificate.
+    #[must_use]
+    pub fn server_names(&self) -> ServerNames {
+        let service = Ipv4Addr::from(u32::from(self.service_network.0).saturating_add(1));
+        ServerNames::api_server(
+            &self.dns_domain,
+            Some(service.into()),
+            [&*self.endpoint.host, "localhost", "127.0.0.1"]
+                .into_iter()
+                .chain(self.cert_sans.iter().map(String::as_str)),
+        )
     }
 
     /// Its keys.

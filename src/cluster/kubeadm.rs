@@ -98,6 +98,7 @@ impl Manager {
         let id = machine.identity.id;
         let membership = Arc::new(Membership {
             cluster: key.as_str().into(),
+            name: init.cluster.cluster_name.to_string().into(),
             node: spec.name.as_str().into(),
             control_plane: true,
         });
@@ -214,6 +215,7 @@ impl Manager {
         self.machines.insert(id, key.as_str().into());
         Ok(Arc::new(Membership {
             cluster: key.into(),
+            name: cluster.founding().name.as_str().into(),
             node: spec.name.into(),
             control_plane: role == Role::ControlPlane,
         }))

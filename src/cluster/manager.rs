@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
+use metalsim_actors::fault::words::EtcdAlarm;
 use metalsim_actors::ids::NodeId;
+use metalsim_actors::kube::etcd::Alarm;
+use metalsim_actors::kube::machine::Ailment;
 use metalsim_actors::kube::version::KubernetesVersion;
 use metalsim_actors::node::affliction::{EtcdAffliction, KubeletAffliction};
 use metalsim_actors::node::os::description::SystemDescription;
@@ -21,6 +24,8 @@ use super::registered::Registration;
 use super::simulated::{Host, SimulatedCluster};
 use crate::observer::{ClusterCensus, ClusterTotals};
 
+/// Reason of a kubelet that reports that its node is not ready (kubernetes: `pkg/kubelet/nodestatus/setters.go`).
+const NOT_READY: &str = "KubeletNotReady";
 /// How often an API server that comes back looks whether its port is free: for about five minutes.
 const REOPENINGS: u32 = 20;
 /// Wait after the first look, doubled after each further one.
@@ -287,11 +292,11 @@ impl Clusters for ManagerPort {
         })
     }
 
-    fn started(&self, node: NodeId, membership: &Arc<Membership>) {
+    fn started(&self, node: NodeId, membership: &Arc<Membership>, goes_on: bool) {
         let Some(cluster) = self.0.find(&membership.cluster) else {
             return;
         };
-        if cluster.started(node) && !cluster.is_open() {
+        if cluster.started(node, goes_on) && !cluster.is_open() {
             actix_rt::spawn(Arc::clone(&self.0).reopen(cluster));
         }
     }
@@ -306,11 +311,14 @@ impl Clusters for ManagerPort {
 
     fn afflicted(
         &self,
-        _: NodeId,
-        _: &Arc<Membership>,
-        _: Option<Arc<KubeletAffliction>>,
-        _: Option<Arc<EtcdAffliction>>,
+        node: NodeId,
+        membership: &Arc<Membership>,
+        kubelet: Option<Arc<KubeletAffliction>>,
+        etcd: Option<Arc<EtcdAffliction>>,
     ) {
+        if let Some(cluster) = self.0.find(&membership.cluster) {
+            cluster.afflicted(node, ailment(kubelet.as_deref(), etcd.as_deref()));
+        }
     }
 
     fn erased(&self, node: NodeId, membership: &Arc<Membership>) {
@@ -320,6 +328,22 @@ impl Clusters for ManagerPort {
         {
             self.0.remove(&membership.cluster);
         }
+    }
+}
+
+/// What faults do to a machine, as its cluster sees it.
+fn ailment(kubelet: Option<&KubeletAffliction>, etcd: Option<&EtcdAffliction>) -> Ailment {
+    let alarm = |alarm: &EtcdAlarm| match alarm {
+        EtcdAlarm::NoSpace => Alarm::NoSpace,
+        EtcdAlarm::Corrupt => Alarm::Corrupt,
+    };
+    let not_ready = kubelet.and_then(|kubelet| kubelet.not_ready.as_ref());
+    Ailment {
+        not_ready: not_ready.map(|ill| ill.reason.clone().unwrap_or_else(|| NOT_READY.into())),
+        silent: kubelet.is_some_and(|kubelet| kubelet.silent),
+        pressures: kubelet.map_or_else(Vec::new, |kubelet| kubelet.pressures.clone()),
+        member_down: etcd.is_some_and(|etcd| etcd.down),
+        alarms: etcd.map_or_else(Vec::new, |etcd| etcd.alarms.iter().map(alarm).collect()),
     }
 }
 

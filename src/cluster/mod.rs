@@ -1,6 +1,7 @@
 //! Simulated clusters: what stands between the pure API server and the network.
 
 pub mod api_server;
+mod bad_certificate;
 pub mod census;
 pub mod endpoints;
 pub mod error;
@@ -9,6 +10,7 @@ pub mod founding;
 pub mod identity;
 pub mod keys;
 mod kubeadm;
+pub mod machines;
 #[cfg(feature = "management")]
 pub mod management;
 pub mod manager;

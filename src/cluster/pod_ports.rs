@@ -2,12 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
+use metalsim_actors::fault::words::BadCertificate;
 use metalsim_actors::kube::object::Object;
 use tokio::io::DuplexStream;
 
-use super::api_server::{NoPorts, PodPorts};
+use super::api_server::{Behind, NoPorts};
 use super::etcd::Member;
 use super::pki::{Authority, Issued, PkiError, ServerNames};
 use super::simulated::{CERTIFICATE, ETCD_PORT, SimulatedCluster};
@@ -19,7 +21,7 @@ const API_PORT: u16 = 6443;
 /// The ports of the control plane's pods: etcd and the API servers.
 pub(super) struct Ports(pub(super) Weak<SimulatedCluster>);
 
-impl PodPorts for Ports {
+impl Behind for Ports {
     fn connect<'a>(
         &'a self,
         pod: &'a Object,
@@ -41,11 +43,7 @@ impl PodPorts for Ports {
                 member.running.then_some(id)
             });
             if let Some(id) = member {
-                let member = Member::new(
-                    Arc::clone(simulated.cluster()),
-                    id,
-                    Arc::clone(simulated.requests()),
-                );
+                let member = Member::new(Arc::clone(&simulated), node, id);
                 let names = [node, &host_ip(pod)].map(str::to_owned);
                 return Box::pin(async move { serve_etcd(&simulated, names, member, stream).await });
             }
@@ -57,6 +55,18 @@ impl PodPorts for Ports {
             return Box::pin(forward(address, stream));
         }
         NoPorts.connect(pod, port, stream)
+    }
+
+    fn etcd_delay(&self) -> Duration {
+        let simulated = self.0.upgrade();
+        simulated.map_or(Duration::ZERO, |simulated| simulated.write_delay())
+    }
+
+    fn bad_certificate(&self, how: BadCertificate) -> Option<Arc<rustls::ServerConfig>> {
+        let simulated = self.0.upgrade()?;
+        let made = simulated.bad_certificate(how);
+        made.inspect_err(|error| tracing::error!(%error, "a bad certificate cannot be made"))
+            .ok()
     }
 }
 

@@ -418,7 +418,7 @@ impl Manager {
             return Ok(false);
         };
         cluster.seat(machine, &spec);
-        cluster.started(machine);
+        cluster.started(machine, false);
         tracing::info!(node = %name, cluster = %node.cluster, "a node was added by a call");
         Ok(true)
     }

@@ -92,6 +92,7 @@ async fn serve(options: &ServeOptions) -> anyhow::Result<()> {
         behaviour: Behaviour::default(),
         interner: Arc::default(),
         observer: Arc::new(Unobserved),
+        machines: Arc::default(),
     };
     let endpoint = Endpoint {
         host: address.ip().to_string().into(),
@@ -148,7 +149,7 @@ async fn add_nodes(host: &Host, cluster: &Arc<SimulatedCluster>, nodes: u32) -> 
             .await?
             .map_err(|status| anyhow::anyhow!("{}", status.message))?;
         cluster.seat(machine, &spec);
-        cluster.started(machine);
+        cluster.started(machine, false);
     }
     Ok(())
 }

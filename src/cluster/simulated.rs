@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use metalsim_actors::fault::SiteKind;
+use metalsim_actors::fault::words::BadCertificate;
 use metalsim_actors::ids::NodeId;
 use metalsim_actors::kube::bootstrap;
 use metalsim_actors::kube::cluster::Cluster;
@@ -13,6 +16,7 @@ use metalsim_actors::kube::controller::{Behaviour, Kubelet, Pace};
 use metalsim_actors::kube::etcd::Etcd;
 use metalsim_actors::kube::intern::Interner;
 use metalsim_actors::kube::kubeadm;
+use metalsim_actors::kube::machine::Ailment;
 use metalsim_actors::kube::node::{self, NodeSpec, Role};
 use metalsim_actors::kube::status::Status;
 use metalsim_actors::kube::store::{Limits, Settings, Store};
@@ -21,10 +25,12 @@ use metalsim_actors::seed::Seed;
 use metalsim_actors::shell::{ClusterRef, ClusterServices};
 
 use super::api_server::ApiServer;
+use super::bad_certificate::BadCertificates;
 use super::endpoints::bind;
 use super::founding::Founding;
 use super::identity::Identity;
-use super::pki::{Kubeconfig, PkiError, ServerNames};
+use super::machines::Machines;
+use super::pki::{Kubeconfig, PkiError};
 use super::pod_ports::Ports;
 use crate::clock;
 use crate::frontend::kube::listener::{Listener, Workers};
@@ -52,6 +58,8 @@ pub struct Host {
     pub interner: Arc<Interner>,
     /// Is told what becomes of them.
     pub observer: Arc<dyn ClusterObserver>,
+    /// The machines under their nodes.
+    pub machines: Arc<Machines>,
 }
 
 /// Why a cluster could not be started.
@@ -96,6 +104,8 @@ pub struct SimulatedCluster {
     doors: Mutex<Vec<Door>>,
     observer: Arc<dyn ClusterObserver>,
     requests: Arc<dyn RequestObserver>,
+    machines: Arc<Machines>,
+    bad_certificates: BadCertificates,
     reopening: AtomicBool,
 }
 
@@ -167,14 +177,7 @@ impl SimulatedCluster {
             founding.version.clone(),
             seed,
         )?;
-        let service = Ipv4Addr::from(u32::from(founding.service_network.0).saturating_add(1));
-        let names = ServerNames::api_server(
-            &founding.dns_domain,
-            Some(service.into()),
-            [&*founding.endpoint.host, "localhost", "127.0.0.1"]
-                .into_iter()
-                .chain(founding.cert_sans.iter().map(String::as_str)),
-        );
+        let names = founding.server_names();
         let serving =
             founding
                 .authority
@@ -192,6 +195,8 @@ impl SimulatedCluster {
             doors: Mutex::default(),
             observer: Arc::clone(&host.observer),
             requests: Arc::clone(host.workers.observer()),
+            machines: Arc::clone(&host.machines),
+            bad_certificates: BadCertificates::default(),
             reopening: AtomicBool::new(false),
         }))
     }
@@ -219,6 +224,40 @@ impl SimulatedCluster {
         &self.requests
     }
 
+    /// A request reaches the etcd member on a node: the real time by which faults delay its answer.
+    pub(super) fn etcd_delay(&self, node: &str) -> Duration {
+        if !self.cluster().may_strike(SiteKind::EtcdRequest) {
+            return Duration::ZERO;
+        }
+        let instances = lock(&self.instances);
+        let machine = instances.iter().find(|(_, instance)| &*instance.node == node);
+        let Some(machine) = machine.map(|(machine, _)| *machine) else {
+            return Duration::ZERO;
+        };
+        drop(instances);
+        self.machines.etcd_delay(machine)
+    }
+
+    /// The same for the leader, which every write goes through.
+    pub(super) fn write_delay(&self) -> Duration {
+        if !self.cluster().may_strike(SiteKind::EtcdRequest) {
+            return Duration::ZERO;
+        }
+        let now = self.cluster().now();
+        let leader = self.cluster().read(|cluster| {
+            let etcd = cluster.etcd_at(now)?;
+            Some(etcd.member(etcd.leader()?)?.name.clone())
+        });
+        leader.map_or(Duration::ZERO, |leader| self.etcd_delay(&leader))
+    }
+
+    /// TLS with a certificate that no client should accept.
+    pub(super) fn bad_certificate(&self, how: BadCertificate) -> Result<Arc<rustls::ServerConfig>, PkiError> {
+        let founding = &self.founding;
+        self.bad_certificates
+            .of(how, &founding.authority, &founding.server_names())
+    }
+
     /// Adds what there is of it, without a look at its state.
     pub(super) fn add_to(&self, totals: &mut ClusterTotals) {
         let count = |counts: &mut [u64; 2], holds: bool| counts[usize::from(!holds)] += 1;
@@ -233,6 +272,10 @@ impl SimulatedCluster {
         }
         let tally = self.cluster().tally();
         count(&mut totals.quorum, !tally.lost_storage());
+        count(
+            &mut totals.certificates,
+            self.cluster().state(SiteKind::ApiHandshake).is_empty(),
+        );
         let nodes = tally.nodes();
         totals.nodes[0] += u64::from(nodes.ready);
         totals.nodes[1] += u64::from(nodes.all.saturating_sub(nodes.ready));
@@ -379,8 +422,9 @@ impl SimulatedCluster {
         self.observer.node(&self.founding.name, node, machine, step);
     }
 
-    /// The machine's kubelet runs, and its part of the control plane. Tells whether that is part of the control plane.
-    pub fn started(&self, machine: NodeId) -> bool {
+    /// The machine's kubelet runs, and its part of the control plane. One that `goes_on` had only stood still. Tells whether it is part of the
+    /// control plane.
+    pub fn started(&self, machine: NodeId, goes_on: bool) -> bool {
         let Some(instance) = self.run(machine, true) else {
             return false;
         };
@@ -388,18 +432,8 @@ impl SimulatedCluster {
         let Instance {
             node, control_plane, ..
         } = instance;
-        self.cluster().post(move |cluster, now| {
-            cluster.set_kubelet(&node, Some(Kubelet::Running { since: now }), now);
-            if control_plane && let Some(etcd) = cluster.etcd_mut() {
-                let member = etcd
-                    .by_name(&node)
-                    .and_then(|(id, member)| Some((id, member.client_urls.first()?.clone())));
-                if let Some((id, url)) = member {
-                    // A member that was removed does not start.
-                    let _removed = etcd.start(id, &node, &url);
-                }
-            }
-        });
+        self.cluster()
+            .post(move |cluster, now| cluster.start_machine(&node, goes_on, now));
         if control_plane {
             self.tell_endpoints();
         }
@@ -436,17 +470,20 @@ impl SimulatedCluster {
     pub fn stopped(&self, machine: NodeId) -> bool {
         if let Some(Instance { node, .. }) = self.run(machine, false) {
             self.tell(machine, &node, NodeStep::Stopped);
-            self.cluster().post(move |cluster, now| {
-                cluster.set_kubelet(&node, Some(Kubelet::Stopped { since: now }), now);
-                if let Some(etcd) = cluster.etcd_mut()
-                    && let Some((id, _)) = etcd.by_name(&node)
-                {
-                    etcd.stop(id);
-                }
-            });
+            self.cluster()
+                .post(move |cluster, now| cluster.stop_machine(&node, now));
         }
         self.tell_endpoints();
         self.has_control_plane()
+    }
+
+    /// What is wrong with the machine from now on.
+    pub fn afflicted(&self, machine: NodeId, ailment: Ailment) {
+        let Some(Instance { node, running, .. }) = lock(&self.instances).get(&machine).cloned() else {
+            return;
+        };
+        self.cluster()
+            .post(move |cluster, now| cluster.afflict(&node, ailment, running, now));
     }
 
     /// The machine is no longer part of the cluster. Tells whether any machine is left.
@@ -455,11 +492,7 @@ impl SimulatedCluster {
         if let Some(Instance { node, .. }) = removed {
             self.tell(machine, &node, NodeStep::Left);
             self.cluster().post(move |cluster, now| {
-                if let Some(etcd) = cluster.etcd_mut()
-                    && let Some((id, _)) = etcd.by_name(&node)
-                {
-                    etcd.stop(id);
-                }
+                cluster.stop_machine(&node, now);
                 cluster.set_kubelet(&node, None, now);
             });
         }
@@ -513,7 +546,8 @@ pub fn add_node(
     now: DateTime<Utc>,
 ) -> Result<(), Status> {
     node::register(&mut cluster.store, spec, now)?;
-    cluster.set_kubelet(&spec.name, Some(Kubelet::Stopped { since: now }), now);
+    let stopped = Kubelet::Stopped { booted: None };
+    cluster.set_kubelet(&spec.name, Some(stopped), now);
     if spec.role == Role::ControlPlane {
         let address = spec.internal_ip.to_string();
         let (endpoint, version) = (founding.endpoint.to_string(), spec.version.clone());

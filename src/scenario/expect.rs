@@ -130,6 +130,22 @@ pub enum Expectation {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<Span>,
     },
+    /// Nodes of a cluster that were ready and are no more, whatever the cluster is told of them: the most at once in any cluster that counts lies
+    /// within bounds, and few enough are left at the end.
+    ClusterLostNodes {
+        /// Patterns of cluster names; left out: all.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        clusters: Vec<Glob>,
+        /// Lower bound.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_least: Option<u64>,
+        /// Upper bound.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_most: Option<u64>,
+        /// The most in any cluster at the end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left: Option<u64>,
+    },
     /// A fault struck often enough: what never strikes proves nothing.
     FaultHits {
         /// Its name.
@@ -366,6 +382,7 @@ impl Expectation {
             Self::NoPanics => "no_panics",
             Self::MemorySlope { .. } => "memory_slope",
             Self::ClusterReadyNodes { .. } => "cluster_ready_nodes",
+            Self::ClusterLostNodes { .. } => "cluster_lost_nodes",
             Self::FaultHits { .. } => "fault_hits",
         }
     }
@@ -399,8 +416,20 @@ impl Expectation {
             } => bounds(*at_least, *at_most),
             Self::FaultHits {
                 at_least, at_most, ..
+            }
+            | Self::ClusterLostNodes {
+                at_least,
+                at_most,
+                left: None,
+                ..
             } => bounds(*at_least, *at_most),
-            Self::NodesInPhase { .. }
+            Self::ClusterLostNodes {
+                at_least: Some(least),
+                at_most: Some(most),
+                ..
+            } => bounds(Some(*least), Some(*most)),
+            Self::ClusterLostNodes { .. }
+            | Self::NodesInPhase { .. }
             | Self::NodesNeverInPhase { .. }
             | Self::NodesActive { .. }
             | Self::HeartbeatLateness { .. }
@@ -425,6 +454,7 @@ impl Expectation {
             | Self::NoPanics
             | Self::MemorySlope { .. }
             | Self::ClusterReadyNodes { .. }
+            | Self::ClusterLostNodes { .. }
             | Self::FaultHits { .. } => None,
         }
     }
@@ -442,149 +472,8 @@ impl Expectation {
             | Self::Metric { .. }
             | Self::MetricRatio { .. }
             | Self::NoPanics
+            | Self::ClusterLostNodes { .. }
             | Self::FaultHits { .. } => None,
-        }
-    }
-}
-
-fn series(f: &mut fmt::Formatter<'_>, name: &MetricName, labels: &BTreeMap<Box<str>, Glob>) -> fmt::Result {
-    f.write_str(name.as_str())?;
-    if labels.is_empty() {
-        return Ok(());
-    }
-    let labels: Vec<String> = labels
-        .iter()
-        .map(|(name, glob)| format!("{name}={glob}"))
-        .collect();
-    write!(f, "{{{}}}", labels.join(","))
-}
-
-fn within<T: fmt::Display>(f: &mut fmt::Formatter<'_>, least: Option<T>, most: Option<T>) -> fmt::Result {
-    match (least, most) {
-        (Some(least), Some(most)) => write!(f, "from {least} to {most}"),
-        (Some(least), None) => write!(f, "at least {least}"),
-        (None, Some(most)) => write!(f, "at most {most}"),
-        (None, None) => f.write_str("unbounded"),
-    }
-}
-
-fn until(f: &mut fmt::Formatter<'_>, by: Option<Span>) -> fmt::Result {
-    match by {
-        Some(by) => write!(f, " by {by}"),
-        None => f.write_str(" by the end"),
-    }
-}
-
-/// A sentence for reports.
-impl fmt::Display for Expectation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let some = |which: &Selector| {
-            if *which == Selector::default() {
-                ""
-            } else {
-                " selected"
-            }
-        };
-        match self {
-            Self::NodesInPhase {
-                phases,
-                which,
-                at_least,
-                by,
-                stays,
-            } => {
-                let phases: Vec<&str> = phases.iter().map(|phase| phase.as_str()).collect();
-                write!(f, "{at_least}{} nodes in {}", some(which), phases.join(" or "))?;
-                until(f, *by)?;
-                f.write_str(if *stays { " and from then on" } else { "" })
-            }
-            Self::NodesNeverInPhase { phases, which, from } => {
-                let phases: Vec<&str> = phases.iter().map(|phase| phase.as_str()).collect();
-                write!(
-                    f,
-                    "none of the{} nodes ever in {}",
-                    some(which),
-                    phases.join(" or ")
-                )?;
-                from.map_or(Ok(()), |from| write!(f, " after {from}"))
-            }
-            Self::NodesActive { which, at_least, by } => {
-                write!(f, "{at_least}{} nodes active", some(which))?;
-                until(f, *by)
-            }
-            Self::HeartbeatLateness { quantile, below } => {
-                write!(
-                    f,
-                    "{}% of heartbeats less than {below} late",
-                    quantile.value() * 100.0
-                )
-            }
-            Self::Errors {
-                protocol,
-                at_most,
-                ratio_at_most,
-            } => {
-                write!(f, "errors of {}: at most ", protocol.as_str())?;
-                let share = ratio_at_most.map(|share| format!("{}% of requests", share.value() * 100.0));
-                let bounds: Vec<String> = at_most
-                    .map(|most| most.to_string())
-                    .into_iter()
-                    .chain(share)
-                    .collect();
-                f.write_str(&bounds.join(" and "))
-            }
-            Self::Metric {
-                name,
-                labels,
-                quantile,
-                at_least,
-                at_most,
-            } => {
-                if let Some(quantile) = quantile {
-                    write!(f, "{}% quantile of ", quantile.value() * 100.0)?;
-                }
-                series(f, name, labels)?;
-                f.write_str(" ")?;
-                within(f, *at_least, *at_most)
-            }
-            Self::MetricRatio {
-                of,
-                to,
-                at_least,
-                at_most,
-            } => {
-                series(f, &of.name, &of.labels)?;
-                f.write_str(" / ")?;
-                series(f, &to.name, &to.labels)?;
-                f.write_str(" ")?;
-                within(f, *at_least, *at_most)
-            }
-            Self::NoPanics => f.write_str("no panics but injected ones"),
-            Self::MemorySlope { per_hour, after } => {
-                write!(f, "memory grows by at most {per_hour} an hour after {after}")
-            }
-            Self::ClusterReadyNodes {
-                clusters,
-                at_least,
-                by,
-            } => {
-                let names: Vec<&str> = clusters.iter().map(Glob::as_str).collect();
-                let names = if names.is_empty() {
-                    "each cluster".to_owned()
-                } else {
-                    names.join(", ")
-                };
-                write!(f, "{names}: at least {at_least} ready nodes")?;
-                until(f, *by)
-            }
-            Self::FaultHits {
-                fault,
-                at_least,
-                at_most,
-            } => {
-                write!(f, "hits of fault {fault}: ")?;
-                within(f, *at_least, *at_most)
-            }
         }
     }
 }

@@ -157,6 +157,24 @@ fn at_the_end(expectation: &Expectation, ending: &Ending<'_>) -> Decision {
                 (_, false) => (false, late.join("; ")),
             }
         }
+        Expectation::ClusterLostNodes {
+            clusters,
+            at_least,
+            at_most,
+            left,
+        } => {
+            let counted = counts
+                .lost
+                .iter()
+                .filter(|(name, _)| clusters.is_empty() || clusters.iter().any(|glob| glob.matches(name)));
+            let (most, at_end) = counted.fold((0_u64, 0_u64), |(most, at_end), (_, lost)| {
+                (most.max(lost.most), at_end.max(lost.now.len() as u64))
+            });
+            (
+                within(&most, at_least.as_ref(), at_most.as_ref()) && left.is_none_or(|left| at_end <= left),
+                format!("{most} at once, {at_end} at the end"),
+            )
+        }
         Expectation::Errors {
             protocol,
             at_most,

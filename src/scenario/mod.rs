@@ -11,6 +11,7 @@ mod metric_names;
 mod raw;
 mod samples;
 mod schema;
+mod sentence;
 mod text;
 mod validate;
 mod verdict;

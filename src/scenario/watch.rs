@@ -1,6 +1,6 @@
 //! Looks on while a scenario runs: keeps what the expectations are about, in memory that does not grow with the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -61,8 +61,19 @@ pub(super) struct Counts {
     pub(super) memory: Vec<Sample>,
     /// Most ready nodes so far in each cluster, and when that was.
     pub(super) ready: BTreeMap<Box<str>, (u64, SimInstant)>,
+    /// Nodes of each cluster that were ready and are no more.
+    pub(super) lost: BTreeMap<Box<str>, Lost>,
     stride: u64,
     skipped: u64,
+}
+
+/// Nodes of a cluster that were ready and are no more.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    /// Which.
+    pub(super) now: BTreeSet<Box<str>>,
+    /// The most at once.
+    pub(super) most: u64,
 }
 
 /// Resident memory at a time.
@@ -387,6 +398,15 @@ impl Recorder for Watch {
 
     fn node_ready(&self, cluster: &str, node: &str, ready: bool) {
         self.recorder.node_ready(cluster, node, ready);
+        self.with(|state| {
+            let lost = state.counts.lost.entry(cluster.into()).or_default();
+            if ready {
+                lost.now.remove(node);
+            } else {
+                lost.now.insert(node.into());
+                lost.most = lost.most.max(lost.now.len() as u64);
+            }
+        });
     }
 
     fn panicked(&self, whom: Whom<'_>) {

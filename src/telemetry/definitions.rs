@@ -105,6 +105,8 @@ const ROLE: Label = label("role", || labels::owned(labels::ROLES));
 const RUNNING: Label = label("state", || labels::owned(labels::RUNNING));
 const READY: Label = label("ready", || labels::owned(labels::TRUTH));
 const QUORUM: Label = label("quorum", || labels::owned(labels::TRUTH));
+const VALID: Label = label("valid", || labels::owned(labels::TRUTH));
+const HANDSHAKE: Label = label("result", || labels::owned(labels::HANDSHAKES));
 const STREAM: Label = label("kind", || labels::owned(labels::STREAMS));
 const VERSION: Label = label("version", || labels::owned([env!("CARGO_PKG_VERSION")]));
 
@@ -172,6 +174,9 @@ metrics! {
     API_REQUESTS = Counter "api_requests" [VERB, GROUP, STATUS]
         "Requests to API servers by verb, group of the resource and class of the answer's status";
 
+    API_HANDSHAKES = Counter "api_handshakes" [HANDSHAKE]
+        "TLS handshakes of API servers by what came of them: clients end one whose certificate they do not accept";
+
     CLUSTERS = Gauge "clusters" [OPEN]
         "Clusters by whether their API is served";
     CLUSTER_MACHINES = Gauge "cluster_machines" [ROLE, RUNNING]
@@ -180,6 +185,12 @@ metrics! {
         "Node objects of clusters by their condition Ready";
     CLUSTER_QUORUM = Gauge "cluster_etcd_quorum" [QUORUM]
         "Clusters by whether their etcd has its quorum";
+    QUORUM_LOSSES = Counter "cluster_etcd_quorum_losses" []
+        "Times at which the etcd of a cluster lost its quorum";
+    LEADER_CHANGES = Counter "cluster_etcd_leader_changes" []
+        "Changes of etcd leaders that came by themselves, by faults; counted when somebody writes, and when they end";
+    CLUSTER_CERTIFICATES = Gauge "cluster_certificates" [VALID]
+        "Clusters by whether their API server shows its own certificate, and not a bad one by a fault";
     CLUSTER_STREAMS = Gauge "cluster_streams" [STREAM]
         "Watches of API servers that are open, and logs that are followed";
     CLUSTER_WRITES = Gauge "cluster_writes_waiting" []

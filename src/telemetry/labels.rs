@@ -47,6 +47,7 @@ pub(super) const TRUTH: [&str; 2] = ["true", "false"];
 pub(super) const OPEN: [&str; 2] = ["open", "closed"];
 pub(super) const RUNNING: [&str; 2] = ["running", "stopped"];
 pub(super) const ROLES: [&str; 2] = ["control_plane", "worker"];
+pub(super) const HANDSHAKES: [&str; 2] = ["completed", "failed"];
 pub(super) const STREAMS: [&str; 2] = ["watch", "log"];
 
 /// The group of resources without one.

@@ -54,6 +54,8 @@ struct State {
     boots: [[Count; BOOT_RESULTS.len()]; HardwareProfile::BOOT_ORDER.len()],
     routes: RwLock<BTreeMap<RouteKey, Arc<Route>>>,
     api: ApiCounts,
+    /// TLS handshakes of API servers: completed, failed.
+    handshakes: [Count; 2],
     faults: [Count; What::WORDS.len()],
     events: EventCounts,
     sources: Sources,
@@ -66,6 +68,8 @@ struct ShellCounts {
     step_panics: Count,
     nodes_parked: Count,
     actor_restarts: Count,
+    quorum_losses: Count,
+    leader_changes: Count,
     steps: Distribution,
     timers: Distribution,
 }
@@ -163,6 +167,8 @@ impl Metrics {
                 step_panics: Count::default(),
                 nodes_parked: Count::default(),
                 actor_restarts: Count::default(),
+                quorum_losses: Count::default(),
+                leader_changes: Count::default(),
                 steps: Distribution::spread(&STEPS),
                 timers: Distribution::spread(&LATENESS),
             },
@@ -175,6 +181,7 @@ impl Metrics {
             boots: Default::default(),
             routes: RwLock::default(),
             api: ApiCounts::new(),
+            handshakes: Default::default(),
             faults: What::WORDS.map(|_| Count::default()),
             events: EventCounts::default(),
             sources: Sources::default(),
@@ -282,6 +289,8 @@ impl Recorder for Metrics {
             ShellEvent::StepPanicked => counts.step_panics.one(),
             ShellEvent::NodeParked => counts.nodes_parked.one(),
             ShellEvent::ActorRestarted => counts.actor_restarts.one(),
+            ShellEvent::QuorumLost => counts.quorum_losses.one(),
+            ShellEvent::LeadersChanged(changes) => counts.leader_changes.add(changes),
             ShellEvent::Stepped(took) => counts.steps.observe(took),
             ShellEvent::TimerServed(late) => counts.timers.observe(late),
         }
@@ -346,6 +355,10 @@ impl RequestObserver for Metrics {
             state: Arc::clone(&self.state),
             index: self.state.api.index(verb, group),
         })
+    }
+
+    fn handshake(&self, completed: bool) {
+        self.state.handshakes[usize::from(!completed)].one();
     }
 }
 

@@ -626,7 +626,7 @@ async fn a_node_may_form_the_cluster_that_was_registered() {
     let description = Arc::new(system::of_config_drive(&drive.to_string()));
     let id = machine.identity.id;
     let membership = port.bootstrap(Box::new(machine), description).await.unwrap();
-    port.started(id, &membership);
+    port.started(id, &membership, false);
     let config = config(&base, "c").await;
     let authority = cluster.authorities.cluster_authority().unwrap();
     assert_eq!(

@@ -9,6 +9,7 @@ mod agent;
 mod architecture;
 mod boot_fetch;
 mod boot_media;
+mod cluster_scenarios;
 mod control;
 mod events;
 mod faults;

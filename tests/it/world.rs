@@ -10,7 +10,7 @@ use metalsim::clock::WallClock;
 use metalsim::cluster::endpoints::{Addressing, Endpoints};
 use metalsim::cluster::image_version::ImageVersion;
 use metalsim::cluster::keys::KeySource;
-use metalsim::cluster::manager::{Manager, NodeDefaults};
+use metalsim::cluster::manager::{Manager, ManagerPort, NodeDefaults};
 use metalsim::cluster::simulated::Host;
 use metalsim::directory::Directory;
 use metalsim::events::{EventLog, EventRecorder, Limits};
@@ -28,12 +28,13 @@ use metalsim_actors::ids::{MacAddress, NodeId};
 use metalsim_actors::kube::controller::Behaviour;
 use metalsim_actors::kube::version::KubernetesVersion;
 use metalsim_actors::node::bmc::{BmcCommand, BootPatch, BootTarget, OverrideEnabled, ResetType};
+use metalsim_actors::node::disk::Image;
 use metalsim_actors::node::phase::Phase;
 use metalsim_actors::node::{Event, Identity, Kind};
 use metalsim_actors::ports::{BootMedia, ConfigDrives, Ironic};
 use metalsim_actors::seed::Seed;
 use metalsim_actors::shell::{
-    ClusterServices, FaultBoard, Fleet, NodeRef, NodeStart, Permits, Services, ShardPlan,
+    ClusterServices, FaultBoard, Fleet, Installed, NodeRef, NodeStart, Permits, Services, ShardPlan,
 };
 use metalsim_actors::testkit::{AgentMedia, KindClusters, KindIronic, PlainDrives, kind};
 use metalsim_actors::time::Clock;
@@ -55,6 +56,8 @@ pub(crate) struct Plan {
     pub(crate) events: Limits,
     pub(crate) addressing: Addressing,
     pub(crate) keys: Option<Arc<dyn KeySource>>,
+    /// Config drives of systems that are on the disks of the first nodes, which are on: then clusters are real.
+    pub(crate) installed: Vec<String>,
 }
 
 impl Default for Plan {
@@ -75,6 +78,7 @@ impl Default for Plan {
                 ports: 20_000..=29_999,
             },
             keys: None,
+            installed: Vec::new(),
         }
     }
 }
@@ -110,15 +114,6 @@ impl World {
         let board = Arc::new(FaultBoard::new(FaultSet::none(Seed::root(1))));
         let events = EventLog::new(plan.events, Arc::clone(&plan.clock), plan.metrics.clone());
         let recorder = Arc::new(EventRecorder::new(plan.metrics.clone(), Arc::clone(&events)));
-        let services = Arc::new(Services {
-            clock: Arc::clone(&plan.clock),
-            ironic: plan.ironic,
-            boot_media: plan.media,
-            config_drives: plan.drives,
-            clusters: Arc::new(KindClusters::default()),
-            recorder: recorder.clone(),
-            faults: Arc::clone(&board),
-        });
         let host = Host {
             services: ClusterServices {
                 clock: Arc::clone(&plan.clock),
@@ -138,6 +133,7 @@ impl World {
             },
             interner: Arc::default(),
             observer: recorder.clone(),
+            machines: Arc::default(),
         };
         let defaults = NodeDefaults {
             version: KubernetesVersion::default(),
@@ -145,6 +141,19 @@ impl World {
         };
         let endpoints = Endpoints::open(plan.addressing, &host.workers).unwrap();
         let clusters = Manager::new(host, defaults, endpoints, plan.keys);
+        let services = Arc::new(Services {
+            clock: Arc::clone(&plan.clock),
+            ironic: plan.ironic,
+            boot_media: plan.media,
+            config_drives: plan.drives,
+            clusters: if plan.installed.is_empty() {
+                Arc::new(KindClusters::default())
+            } else {
+                Arc::new(ManagerPort(Arc::clone(&clusters)))
+            },
+            recorder: recorder.clone(),
+            faults: Arc::clone(&board),
+        });
         let census: Arc<dyn ClusterCensus> = Arc::<Manager>::clone(&clusters);
         plan.metrics.watch_clusters(&census);
         plan.metrics.watch_clock(&plan.clock);
@@ -167,8 +176,16 @@ impl World {
                         },
                     }),
                     kind: Arc::clone(&plan.kind),
-                    power_on: false,
-                    installed: None,
+                    power_on: plan.installed.len() > index as usize,
+                    installed: plan.installed.get(index as usize).map(|drive| Installed {
+                        image: Image {
+                            id: "installed".into(),
+                            url: "".into(),
+                            checksum: None,
+                            format: None,
+                        },
+                        config_drive: drive.as_str().into(),
+                    }),
                 }
             })
             .collect();
@@ -178,8 +195,10 @@ impl World {
             shards_per_arbiter: 1,
         };
         let fleet = Fleet::start(shards, Seed::root(1), starts, services, permits).await;
+        let directory = Arc::new(Directory::new(fleet.nodes().to_vec()));
+        clusters.host().machines.know(Arc::clone(&directory));
         Self {
-            directory: Arc::new(Directory::new(fleet.nodes().to_vec())),
+            directory,
             fleet: Some(fleet),
             clock: plan.clock,
             metrics: plan.metrics,

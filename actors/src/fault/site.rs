@@ -92,21 +92,21 @@ sites! {
     Kubelet: Node, State;
     /// The state of the node's etcd member.
     EtcdMember: Node, State;
-    /// A request to the node's etcd member.
+    /// A request to the node's etcd member; a write to the API is one to the leader.
     EtcdRequest: Node, Occasion;
     /// A step of the node's actor.
     NodeStep: Node, Occasion;
-    /// A connection to the API server.
+    /// A connection to the API server, and each further request on one that is open.
     ApiConnection: Cluster, Occasion;
     /// A TLS handshake of the API server.
     ApiHandshake: Cluster, State;
-    /// A request to the API server, authenticated.
+    /// A request to the API server, authenticated and allowed.
     ApiRequest: Cluster, Occasion;
     /// A watch begins.
     ApiWatch: Cluster, Occasion;
     /// Who leads the cluster's etcd members.
     EtcdLeader: Cluster, State;
-    /// A step of the cluster's actor.
+    /// A write that somebody asks of the cluster's actor, and waits for.
     ClusterStep: Cluster, Occasion;
 }
 

@@ -1,5 +1,6 @@
 //! One simulated cluster, pure: the store, its controllers' work, its kubelets.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,7 +9,8 @@ use chrono::{DateTime, Utc};
 use super::compactor::{Compaction, Compactor};
 use super::controller::{Behaviour, Context, Key, Kubelet, Kubelets, Queue};
 use super::controllers;
-use super::etcd::{Etcd, EtcdError, MemberId};
+use super::etcd::{Alarm, Etcd, EtcdError, MemberId};
+use super::machine::{Ailment, Ailments};
 use super::node::{self, NodeSpec};
 use super::object::Object;
 use super::resource::Resource;
@@ -46,6 +48,7 @@ pub struct Cluster {
     pub store: Store,
     behaviour: Arc<Behaviour>,
     kubelets: Kubelets,
+    ailments: Ailments,
     etcd: Option<Box<Etcd>>,
     root_ca: Arc<str>,
     seed: Seed,
@@ -72,6 +75,7 @@ impl Cluster {
             store,
             behaviour,
             kubelets: Kubelets::new(),
+            ailments: Ailments::new(),
             etcd: None,
             root_ca,
             seed,
@@ -87,10 +91,41 @@ impl Cluster {
         &self.kubelets
     }
 
+    /// What is wrong with the machines.
+    #[must_use]
+    pub const fn ailments(&self) -> &Ailments {
+        &self.ailments
+    }
+
+    /// Puts what is wrong with a machine in the place of what was.
+    pub(super) fn set_ailment(&mut self, node: &str, ailment: Ailment) -> Ailment {
+        if let Some(etcd) = self.etcd.as_deref_mut() {
+            etcd.afflict(node, &ailment.alarms);
+        }
+        let before = if ailment == Ailment::default() {
+            self.ailments.remove(node)
+        } else {
+            self.ailments.insert(node.into(), ailment)
+        };
+        before.unwrap_or_default()
+    }
+
     /// Its etcd; `None` when it is no part of the cluster.
     #[must_use]
     pub fn etcd(&self) -> Option<&Etcd> {
         self.etcd.as_deref()
+    }
+
+    /// Its etcd as it is at `now`: the leader may have changed since somebody wrote last.
+    #[must_use]
+    pub fn etcd_at(&self, now: DateTime<Utc>) -> Option<Cow<'_, Etcd>> {
+        let etcd = self.etcd()?;
+        if !etcd.lags(now) {
+            return Some(Cow::Borrowed(etcd));
+        }
+        let mut etcd = etcd.clone();
+        etcd.catch_up(now);
+        Some(Cow::Owned(etcd))
     }
 
     /// Its etcd, to change.
@@ -102,6 +137,12 @@ impl Cluster {
     #[must_use]
     pub fn has_storage(&self) -> bool {
         self.etcd().is_none_or(Etcd::has_quorum)
+    }
+
+    /// Why its etcd refuses to write: an alarm of a member, which holds for all of them.
+    #[must_use]
+    pub fn alarm(&self) -> Option<Alarm> {
+        self.etcd().and_then(Etcd::alarm)
     }
 
     /// Gives it an etcd, or takes it.
@@ -164,7 +205,7 @@ impl Cluster {
     }
 
     /// Lets the controllers look at what is on a node.
-    fn look_at_node(&mut self, node: &str, now: DateTime<Utc>) {
+    pub(super) fn look_at_node(&mut self, node: &str, now: DateTime<Utc>) {
         for (index, controller) in controllers::ALL.iter().enumerate() {
             controller.kubelet_changed(&self.store, node, &mut |key| {
                 self.queue.push((place(index), key), now);
@@ -172,8 +213,8 @@ impl Cluster {
         }
     }
 
-    /// Lets the controllers work until nothing is due at `now`, or `most` looks were taken: then `next` is `now`. Without storage they
-    /// wait for it.
+    /// Lets the controllers work until nothing is due at `now`, or `most` looks were taken: then `next` is `now`. Without storage, or while
+    /// it refuses to write, they wait for it.
     pub fn settle(&mut self, now: DateTime<Utc>, most: usize) -> Settled {
         let mut settled = Settled {
             next: None,
@@ -181,7 +222,7 @@ impl Cluster {
             failed: 0,
             refusal: None,
         };
-        if !self.has_storage() {
+        if !self.has_storage() || self.alarm().is_some() {
             return settled;
         }
         loop {
@@ -200,6 +241,7 @@ impl Cluster {
                 seed: self.seed,
                 behaviour: &self.behaviour,
                 kubelets: &self.kubelets,
+                ailments: &self.ailments,
                 etcd: self.etcd.as_deref(),
                 root_ca: &self.root_ca,
             };

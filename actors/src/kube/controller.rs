@@ -12,6 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::etcd::Etcd;
+use super::machine::Ailments;
 use super::object::Object;
 use super::status::Status;
 use super::store::{Change, Store, WriteOptions};
@@ -83,8 +84,8 @@ pub enum Kubelet {
     },
     /// It is silent.
     Stopped {
-        /// Since this time.
-        since: DateTime<Utc>,
+        /// When its machine had booted last, if it ever had.
+        booted: Option<DateTime<Utc>>,
     },
 }
 
@@ -185,6 +186,8 @@ pub struct Context<'a> {
     pub behaviour: &'a Behaviour,
     /// The kubelets.
     pub kubelets: &'a Kubelets,
+    /// What is wrong with the machines.
+    pub ailments: &'a Ailments,
     /// etcd; `None` when it is no part of the cluster.
     pub etcd: Option<&'a Etcd>,
     /// `kube-root-ca.crt`: the cluster's CA as PEM text.

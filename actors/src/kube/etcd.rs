@@ -4,9 +4,13 @@
 //! themselves (etcd: `api/etcdserverpb/rpc.proto`, `server/etcdserver`), by rules that hold in life: the first member leads; a lost leader
 //! is replaced while more than half of the voting members run; membership changes need that too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
+use super::controller::until;
 use crate::seed::Seed;
 
 /// Identity of a member: never 0, kept for a member's life.
@@ -41,6 +45,42 @@ pub enum Alarm {
     NoSpace,
     /// Its data are damaged.
     Corrupt,
+}
+
+impl Alarm {
+    /// Why members refuse to write while it is raised (etcd: `api/v3rpc/rpctypes/error.go`, `ErrNoSpace`, `ErrCorrupt`).
+    #[must_use]
+    pub const fn refusal(self) -> &'static str {
+        match self {
+            Self::NoSpace => "etcdserver: mvcc: database space exceeded",
+            Self::Corrupt => "etcdserver: corrupt cluster",
+        }
+    }
+}
+
+/// The leader changes again and again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Flaps {
+    /// The first change comes one period after this.
+    pub since: DateTime<Utc>,
+    /// Time from one change to the next; above zero.
+    pub every: Duration,
+    /// No change comes at or after this; `None` = no end is known.
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl Flaps {
+    /// Changes up to `now`.
+    fn count(&self, now: DateTime<Utc>) -> u64 {
+        let period = self.every.as_millis().max(1);
+        let (end, last) = match self.until {
+            // One that would come at the end does not come.
+            Some(until) if until <= now => (until, 1),
+            _ => (now, 0),
+        };
+        let passed = until(self.since, end).as_millis().saturating_sub(last);
+        u64::try_from(passed / period).unwrap_or(u64::MAX)
+    }
 }
 
 /// Why etcd refuses, in its own words (etcd: `api/v3rpc/rpctypes/error.go`).
@@ -89,7 +129,11 @@ pub struct Etcd {
     term: u64,
     /// Entries of the log that are no writes of objects: elections and changes of members.
     entries: u64,
-    alarms: BTreeMap<MemberId, Alarm>,
+    /// Alarms that clients raised.
+    alarms: BTreeSet<(MemberId, Alarm)>,
+    /// Alarms whose cause lasts: who clears one sees it raised again.
+    lasting: BTreeSet<(MemberId, Alarm)>,
+    flaps: Option<Flaps>,
 }
 
 impl Etcd {
@@ -104,7 +148,9 @@ impl Etcd {
             leader: None,
             term: 1,
             entries: 3,
-            alarms: BTreeMap::new(),
+            alarms: BTreeSet::new(),
+            lasting: BTreeSet::new(),
+            flaps: None,
         };
         let id = etcd.next_id();
         etcd.members.insert(
@@ -174,19 +220,86 @@ impl Etcd {
 
     /// Alarms that are raised.
     pub fn alarms(&self) -> impl Iterator<Item = (MemberId, Alarm)> {
-        self.alarms.iter().map(|(id, alarm)| (*id, *alarm))
+        self.alarms.union(&self.lasting).copied()
     }
 
-    /// Raises or clears a member's alarm.
-    pub fn set_alarm(&mut self, id: MemberId, alarm: Option<Alarm>) {
-        match alarm {
-            Some(alarm) if self.members.contains_key(&id) => {
-                self.alarms.insert(id, alarm);
-            }
-            _ => {
-                self.alarms.remove(&id);
-            }
+    /// The alarm for which writes are refused, by all members alike: damage weighs more.
+    #[must_use]
+    pub fn alarm(&self) -> Option<Alarm> {
+        self.alarms().map(|(_, alarm)| alarm).max()
+    }
+
+    /// Raises or clears an alarm of a member. One whose cause lasts is raised again at once.
+    pub fn set_alarm(&mut self, id: MemberId, alarm: Alarm, raised: bool) {
+        if raised && self.members.contains_key(&id) {
+            self.alarms.insert((id, alarm));
+        } else {
+            self.alarms.remove(&(id, alarm));
         }
+    }
+
+    /// A member has cause to raise these alarms from now on, and no others.
+    pub fn afflict(&mut self, name: &str, alarms: &[Alarm]) {
+        let Some((id, _)) = self.by_name(name) else { return };
+        self.lasting.retain(|(member, _)| *member != id);
+        self.lasting.extend(alarms.iter().map(|alarm| (id, *alarm)));
+    }
+
+    /// The leader changes like this from now on; `None`: no more by itself. What came up to `now` is kept.
+    pub fn set_flaps(&mut self, flaps: Option<Flaps>, now: DateTime<Utc>) -> u64 {
+        let changes = self.catch_up(now);
+        // The same again goes on where it is.
+        let same = |known: &Flaps, new: &Flaps| (known.every, known.until) == (new.every, new.until);
+        if let Some(new) = &flaps
+            && let Some(known) = &self.flaps
+            && same(known, new)
+        {
+            return changes;
+        }
+        self.flaps = flaps.map(|mut flaps| {
+            // What began before is not made up for, but its rhythm is kept.
+            flaps.since += period_of(&flaps, flaps.count(now));
+            flaps
+        });
+        changes
+    }
+
+    /// Whether the leader changes by itself.
+    #[must_use]
+    pub const fn has_flaps(&self) -> bool {
+        self.flaps.is_some()
+    }
+
+    /// Whether the leader has changed since the last [`Self::catch_up`].
+    #[must_use]
+    pub fn lags(&self, now: DateTime<Utc>) -> bool {
+        self.flaps.is_some_and(|flaps| flaps.count(now) > 0)
+    }
+
+    /// Makes the changes of the leader that came up to `now`, and tells how many there were. Without a quorum there are none.
+    pub fn catch_up(&mut self, now: DateTime<Utc>) -> u64 {
+        let Some(mut flaps) = self.flaps else { return 0 };
+        let count = flaps.count(now);
+        if count == 0 {
+            return 0;
+        }
+        flaps.since += period_of(&flaps, count);
+        self.flaps = Some(flaps);
+        let Some(leader) = self.leader else { return 0 };
+        let able: Vec<MemberId> = self
+            .members
+            .iter()
+            .filter(|(_, member)| member.running && !member.learner)
+            .map(|(id, _)| *id)
+            .collect();
+        let place = able.iter().position(|id| *id == leader).unwrap_or(0);
+        let turns = usize::try_from(count % u64::try_from(able.len().max(1)).unwrap_or(1)).unwrap_or(0);
+        if let Some(next) = able.get((place + turns) % able.len().max(1)) {
+            self.leader = Some(*next);
+        }
+        self.term = self.term.saturating_add(count);
+        self.entries = self.entries.saturating_add(count);
+        count
     }
 
     /// Whether more than half of the voters run.
@@ -290,7 +403,8 @@ impl Etcd {
             return Err(EtcdError::UnhealthyCluster);
         }
         self.members.remove(&id);
-        self.alarms.remove(&id);
+        self.alarms.retain(|(member, _)| *member != id);
+        self.lasting.retain(|(member, _)| *member != id);
         self.entries += 1;
         self.elect();
         Ok(())
@@ -354,87 +468,15 @@ impl Etcd {
     }
 }
 
+/// The time of so many periods.
+fn period_of(flaps: &Flaps, count: u64) -> chrono::TimeDelta {
+    let millis = flaps.every.as_millis().max(1).saturating_mul(u128::from(count));
+    chrono::TimeDelta::milliseconds(i64::try_from(millis).unwrap_or(i64::MAX / 2))
+}
+
 fn non_zero(seed: Seed) -> u64 {
     seed.value().max(1)
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn three() -> (Etcd, [MemberId; 3]) {
-        let mut etcd = Etcd::new(Seed::root(1), "a", "https://a:2380", "https://a:2379");
-        let a = etcd.leader().unwrap();
-        let [b, c] = ["b", "c"].map(|name| {
-            let id = etcd.add(&format!("https://{name}:2380"), true).unwrap();
-            etcd.start(id, name, &format!("https://{name}:2379")).unwrap();
-            etcd.promote(id).unwrap();
-            id
-        });
-        (etcd, [a, b, c])
-    }
-
-    #[test]
-    fn the_lead_passes_on_while_more_than_half_run() {
-        let (mut etcd, [a, b, c]) = three();
-        assert_eq!(etcd.leader(), Some(a));
-        let term = etcd.term();
-        etcd.stop(a);
-        let next = etcd.leader().unwrap();
-        assert!(next == b || next == c);
-        assert_eq!(etcd.term(), term + 1);
-        etcd.stop(b);
-        assert_eq!(etcd.leader(), None);
-        assert_eq!(etcd.remove(a), Err(EtcdError::NoLeader));
-        etcd.start(a, "a", "https://a:2379").unwrap();
-        assert!(etcd.leader().is_some());
-    }
-
-    #[test]
-    fn members_come_as_learners_and_go() {
-        let (mut etcd, [a, b, c]) = three();
-        let d = etcd.add("https://d:2380", true).unwrap();
-        assert_eq!(etcd.add("https://e:2380", true), Err(EtcdError::TooManyLearners));
-        assert_eq!(etcd.add("https://d:2380", false), Err(EtcdError::PeerUrlExists));
-        assert_eq!(etcd.move_leader(a, d), Err(EtcdError::BadLeaderTransferee));
-        assert_eq!(etcd.move_leader(b, c), Err(EtcdError::NotLeader));
-        etcd.move_leader(a, c).unwrap();
-        assert_eq!(etcd.leader(), Some(c));
-        etcd.remove(d).unwrap();
-        etcd.stop(a);
-        assert_eq!(etcd.remove(b), Err(EtcdError::UnhealthyCluster));
-        etcd.remove(a).unwrap();
-        assert_eq!(etcd.remove(a), Err(EtcdError::MemberNotFound));
-        assert_eq!(etcd.promote(b), Err(EtcdError::NotLearner));
-    }
-
-    proptest! {
-        #[test]
-        fn a_leader_is_a_running_voter_exactly_with_a_quorum(steps in proptest::collection::vec((0_u8..6, 0_usize..6), 0..40)) {
-            let (mut etcd, _) = three();
-            let (mut term, mut index) = (etcd.term(), etcd.index(1));
-            for (number, (what, which)) in steps.into_iter().enumerate() {
-                let ids: Vec<MemberId> = etcd.members().map(|(id, _)| id).collect();
-                let id = ids[which % ids.len()];
-                match what {
-                    0 => etcd.stop(id),
-                    1 => drop(etcd.start(id, &format!("n{}", id.0), "https://n:2379")),
-                    2 => drop(etcd.remove(id)),
-                    3 => drop(etcd.add(&format!("https://x{number}:2380"), which % 2 == 0)),
-                    4 => drop(etcd.promote(id)),
-                    _ => drop(etcd.leader().map(|leader| etcd.move_leader(leader, id))),
-                }
-                prop_assert_eq!(etcd.leader().is_some(), etcd.has_quorum());
-                if let Some(leader) = etcd.leader() {
-                    let member = &etcd.members[&leader];
-                    prop_assert!(member.running && !member.learner);
-                }
-                prop_assert!(etcd.term() >= term && etcd.index(1) >= index);
-                prop_assert!(!etcd.members.is_empty());
-                (term, index) = (etcd.term(), etcd.index(1));
-            }
-        }
-    }
-}
+mod tests;

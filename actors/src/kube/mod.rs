@@ -22,6 +22,7 @@ pub mod go;
 pub mod intern;
 pub mod kubeadm;
 mod limit_range;
+pub mod machine;
 pub mod names;
 pub mod namespace;
 pub mod node;

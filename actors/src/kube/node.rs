@@ -402,6 +402,17 @@ pub(crate) fn ensure_lease(store: &mut Store, node: &Object, now: DateTime<Utc>)
     Ok(())
 }
 
+/// The kubelet of `node` is heard again: it renews its Lease.
+pub(crate) fn renew_lease(store: &mut Store, node: &str, now: DateTime<Utc>) {
+    let Some(lease) = store.find(&KINDS.leases, Some(LEASES), node) else {
+        return;
+    };
+    let mut draft = lease.draft();
+    conditions::object(&mut draft.body, "spec").insert("renewTime".to_owned(), micro_time(now).into());
+    // A full cluster loses the heartbeat, no more.
+    let _lost = store.replace(&KINDS.leases, Part::Main, draft, WriteOptions::by("kubelet", now));
+}
+
 /// The Node as the kubelet's events name it: its name stands for the uid (kubernetes: `pkg/kubelet/kubelet.go`, `nodeRef`).
 pub(crate) fn reference(name: &str) -> ObjectReference {
     ObjectReference {

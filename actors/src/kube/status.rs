@@ -3,6 +3,8 @@
 //! Messages, reasons and codes are those of a real server (kubernetes: `apimachinery/pkg/api/errors/errors.go`,
 //! `apimachinery/pkg/util/validation/field/errors.go`): clients branch on reason and code, people read the message.
 
+mod generic;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 

@@ -373,7 +373,9 @@ impl Node {
             .filter(|_| !self.os_hangs())
     }
 
-    fn os_hangs(&self) -> bool {
+    /// Whether its operating system does nothing.
+    #[must_use]
+    pub fn os_hangs(&self) -> bool {
         self.afflictions
             .as_ref()
             .is_some_and(|afflictions| afflictions.os_hangs)

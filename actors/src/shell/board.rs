@@ -1,9 +1,11 @@
 //! The faults in force, for everybody who asks, and the one way to change them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 
+use super::cluster::ClusterRef;
+use super::cluster_faults::concerns_clusters;
 use crate::fault::{Change, FaultSet, Fleet, NodeIndex, NotChanged, SiteKind};
 use crate::seed::Seed;
 
@@ -12,7 +14,19 @@ use crate::seed::Seed;
 pub struct FaultBoard {
     current: ArcSwap<FaultSet>,
     changing: Mutex<()>,
+    clusters: Mutex<Clusters>,
 }
+
+/// The clusters that are told when the faults in force are others.
+#[derive(Default)]
+struct Clusters {
+    all: Vec<Weak<ClusterRef>>,
+    /// At this number those that are gone are taken out.
+    tidy_at: usize,
+}
+
+/// Fewest clusters among which those that are gone are looked for.
+const TIDY_FROM: usize = 64;
 
 /// A board without faults.
 impl Default for FaultBoard {
@@ -28,6 +42,7 @@ impl FaultBoard {
         Self {
             current: ArcSwap::from_pointee(set),
             changing: Mutex::new(()),
+            clusters: Mutex::default(),
         }
     }
 
@@ -58,7 +73,24 @@ impl FaultBoard {
         current.touches_site(kind).then(|| Arc::clone(&current))
     }
 
-    /// Changes the faults. Answers with the snapshot before and the one in force from now on: those whom either
+    /// A cluster is to be told of changes from now on.
+    pub(super) fn watch(&self, cluster: &Arc<ClusterRef>) {
+        let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+        if clusters.all.len() >= clusters.tidy_at.max(TIDY_FROM) {
+            clusters.all.retain(|known| known.strong_count() > 0);
+            clusters.tidy_at = clusters.all.len().saturating_mul(2);
+        }
+        clusters.all.push(Arc::downgrade(cluster));
+    }
+
+    fn tell_clusters(&self) {
+        let clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+        for cluster in clusters.all.iter().filter_map(Weak::upgrade) {
+            cluster.tell_of_faults();
+        }
+    }
+
+    /// Changes the faults, and tells the clusters if it may concern them. Answers with the snapshot before and the one in force from now on: those whom either
     /// touches have to be told.
     ///
     /// # Errors
@@ -73,6 +105,9 @@ impl FaultBoard {
         let before = self.current();
         let after = Arc::new(before.changed(change, fleet)?);
         self.current.store(Arc::clone(&after));
+        if concerns_clusters(&before) || concerns_clusters(&after) {
+            self.tell_clusters();
+        }
         Ok((before, after))
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{oneshot, watch};
 
 use super::board::FaultBoard;
+use super::cluster_faults::{Followed, Gone};
 use super::tally::{NodeCounts, Tally};
-use crate::fault::{ClusterFacts, Occasions, Site, SiteKind, Struck};
+use crate::fault::{Occasions, Site, SiteKind};
 use crate::kube::cluster::Cluster;
 use crate::kube::controllers::kinds::KINDS;
 use crate::kube::node::is_ready;
 use crate::kube::resource::ResourceId;
 use crate::kube::store::Changed;
-use crate::node::effect::FaultHit;
 use crate::ports::{Recorder, ShellEvent, Whom};
 use crate::time::{Clock, SimInstant};
 
@@ -59,14 +59,18 @@ pub enum ClusterError {
 /// A cluster as the rest of the program sees it.
 pub struct ClusterRef {
     name: Arc<str>,
-    cluster: RwLock<Cluster>,
+    pub(super) cluster: RwLock<Cluster>,
     address: RwLock<Option<Addr<ClusterActor>>>,
     waiting: AtomicU32,
     wakers: Mutex<Wakers>,
     /// How often it met each fault.
-    met: Mutex<Occasions>,
+    pub(super) met: Mutex<Occasions>,
+    /// What cannot be watched any more.
+    pub(super) gone: Mutex<Gone>,
+    /// Its actor is to be told that the faults in force are others.
+    faults_changed: AtomicBool,
     tally: Tally,
-    services: ClusterServices,
+    pub(super) services: ClusterServices,
 }
 
 /// Wakes those who watch a resource.
@@ -95,6 +99,8 @@ impl ClusterRef {
             waiting: AtomicU32::new(0),
             wakers: Mutex::default(),
             met: Mutex::default(),
+            gone: Mutex::default(),
+            faults_changed: AtomicBool::new(false),
             tally: Tally::default(),
             services,
         });
@@ -102,8 +108,11 @@ impl ClusterRef {
         let address = ClusterActor::start_in_arbiter(arbiter, move |_| ClusterActor {
             cluster: handle,
             timer: None,
+            followed: Followed::default(),
+            edge: None,
         });
         *this.address.write().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        this.services.faults.watch(&this);
         this
     }
 
@@ -142,55 +151,6 @@ impl ClusterRef {
         left.div_f64(self.services.clock.speed().max(f64::MIN_POSITIVE))
     }
 
-    /// Something is about to be done for the cluster: the first fault that makes it go wrong, if one does. It is recorded.
-    #[must_use]
-    pub fn strike(&self, site: Site<'_>) -> Option<Struck> {
-        let faults = self.services.faults.at_site(site.kind())?;
-        let now = self.services.clock.now();
-        let facts = ClusterFacts { name: &self.name };
-        let struck = {
-            let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-            faults.at(site, facts, now, &mut met).map(Struck::from)
-        }?;
-        self.record_fault(now, &struck);
-        Some(struck)
-    }
-
-    /// As [`Self::strike`], but every fault that strikes, where several add up.
-    #[must_use]
-    pub fn strike_all(&self, site: Site<'_>) -> Vec<Struck> {
-        let Some(faults) = self.services.faults.at_site(site.kind()) else {
-            return Vec::new();
-        };
-        let now = self.services.clock.now();
-        let facts = ClusterFacts { name: &self.name };
-        let struck: Vec<Struck> = {
-            let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-            let hits = faults.all_at(site, facts, now, &mut met);
-            hits.into_iter().map(Struck::from).collect()
-        };
-        for struck in &struck {
-            self.record_fault(now, struck);
-        }
-        struck
-    }
-
-    /// What is wrong with the cluster now, at a site of a state.
-    #[must_use]
-    pub fn state(&self, kind: SiteKind) -> Vec<Struck> {
-        let Some(faults) = self.services.faults.at_site(kind) else {
-            return Vec::new();
-        };
-        let facts = ClusterFacts { name: &self.name };
-        let hits = faults.state(kind, facts, self.services.clock.now());
-        hits.into_iter().map(Struck::from).collect()
-    }
-
-    fn record_fault(&self, now: SimInstant, struck: &Struck) {
-        let recorder = &self.services.recorder;
-        recorder.fault(Whom::Cluster(&self.name), &FaultHit::new(now, struck));
-    }
-
     /// Looks at the committed state. Keep it short: writes wait.
     pub fn read<T>(&self, look: impl FnOnce(&Cluster) -> T) -> T {
         look(&self.cluster.read().unwrap_or_else(PoisonError::into_inner))
@@ -216,8 +176,12 @@ impl ClusterRef {
         }
         let (reply, receiver) = oneshot::channel();
         let (recorder, name) = (Arc::clone(&self.services.recorder), Arc::clone(&self.name));
-        let write = Write(Box::new(move |cluster, now| {
-            let outcome = catch_unwind(AssertUnwindSafe(|| change(cluster, now))).map_err(|_| {
+        let write = Write::Asked(Box::new(move |cluster, now, panics| {
+            let step = || {
+                assert!(!panics, "a fault has the cluster's actor panic");
+                change(cluster, now)
+            };
+            let outcome = catch_unwind(AssertUnwindSafe(step)).map_err(|_| {
                 recorder.panicked(Whom::Cluster(&name));
                 ClusterError::Fault
             });
@@ -236,7 +200,7 @@ impl ClusterRef {
     pub fn post(&self, change: impl FnOnce(&mut Cluster, DateTime<Utc>) + Send + 'static) {
         let (recorder, name) = (Arc::clone(&self.services.recorder), Arc::clone(&self.name));
         self.waiting.fetch_add(1, Ordering::AcqRel);
-        let write = Write(Box::new(move |cluster, now| {
+        let write = Write::Posted(Box::new(move |cluster, now| {
             if catch_unwind(AssertUnwindSafe(|| change(cluster, now))).is_err() {
                 recorder.panicked(Whom::Cluster(&name));
             }
@@ -244,6 +208,13 @@ impl ClusterRef {
         // A cluster that is gone has no use for it.
         if self.send(write).is_err() {
             self.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// The faults in force are others: the actor is told, unless it will be anyway.
+    pub(super) fn tell_of_faults(&self) {
+        if !self.faults_changed.swap(true, Ordering::AcqRel) && self.send(FaultsChanged).is_err() {
+            self.faults_changed.store(false, Ordering::Release);
         }
     }
 
@@ -386,9 +357,38 @@ impl ClusterRef {
 struct ClusterActor {
     cluster: Arc<ClusterRef>,
     timer: Option<(DateTime<Utc>, SpawnHandle)>,
+    followed: Followed,
+    /// The timer for the next edge of a fault.
+    edge: Option<(SimInstant, SpawnHandle)>,
 }
 
 impl ClusterActor {
+    /// Arms the timer for faults to the next time at which one of a state begins or ends.
+    fn await_edge(&mut self, context: &mut Context<Self>) {
+        let next = self.followed.edge;
+        if self.edge.as_ref().map(|(edge, _)| *edge) == next {
+            return;
+        }
+        if let Some((_, timer)) = self.edge.take() {
+            context.cancel_future(timer);
+        }
+        let Some(next) = next else { return };
+        let wait = self
+            .cluster
+            .real_time(next.since(self.cluster.services.clock.now()));
+        let timer = context.run_later(wait, |this, context| {
+            this.edge = None;
+            this.followed.on_edge(&this.cluster);
+            this.await_edge(context);
+        });
+        self.edge = Some((next, timer));
+    }
+
+    fn follow_anew(&mut self, context: &mut Context<Self>) {
+        self.followed.changed(&self.cluster);
+        self.await_edge(context);
+    }
+
     fn work(&mut self, context: &mut Context<Self>) {
         let (next, all) = self.cluster.settle();
         self.cluster.wake(all);
@@ -419,40 +419,75 @@ impl Actor for ClusterActor {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
+        self.follow_anew(context);
         self.work(context);
     }
 }
 
-/// What changes a cluster. The closure carries its own way of answering.
-type Change = Box<dyn FnOnce(&mut Cluster, DateTime<Utc>) + Send>;
+/// A change that somebody waits for: whether it is to panic comes last.
+type Asked = Box<dyn FnOnce(&mut Cluster, DateTime<Utc>, bool) + Send>;
+/// A change that nobody waits for.
+type Posted = Box<dyn FnOnce(&mut Cluster, DateTime<Utc>) + Send>;
 
+/// What changes a cluster. The closure carries its own way of answering.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Write(Change);
+enum Write {
+    /// Somebody waits for it: a fault may have it panic, which the closure is told.
+    Asked(Asked),
+    /// Nobody waits.
+    Posted(Posted),
+}
 
 impl Handler<Write> for ClusterActor {
     type Result = ();
 
     fn handle(&mut self, message: Write, context: &mut Self::Context) {
         let now = self.cluster.now();
-        let (has_storage, lost_storage) = {
+        let panics = matches!(message, Write::Asked(_))
+            && self.cluster.strike(Site::Plain(SiteKind::ClusterStep)).is_some();
+        let (has_storage, lost_storage, new_etcd, leaders) = {
             let mut cluster = self
                 .cluster
                 .cluster
                 .write()
                 .unwrap_or_else(PoisonError::into_inner);
             let had_storage = cluster.has_storage();
-            (message.0)(&mut cluster, now);
+            let had_etcd = cluster.etcd().is_some();
+            let leaders = cluster.etcd_mut().map_or(0, |etcd| etcd.catch_up(now));
+            match message {
+                Write::Asked(change) => change(&mut cluster, now, panics),
+                Write::Posted(change) => change(&mut cluster, now),
+            }
             let has_storage = cluster.has_storage();
-            (has_storage, had_storage && !has_storage)
+            let new_etcd = !had_etcd && cluster.etcd().is_some();
+            (has_storage, had_storage && !has_storage, new_etcd, leaders)
         };
+        self.cluster.tell_leaders(leaders);
+        if new_etcd {
+            self.follow_anew(context);
+        }
         self.cluster.tally.set_storage(has_storage);
         if lost_storage {
+            self.cluster.services.recorder.shell(ShellEvent::QuorumLost);
             // Watches end.
             self.cluster.wake_all();
         }
         self.cluster.waiting.fetch_sub(1, Ordering::AcqRel);
         self.work(context);
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct FaultsChanged;
+
+impl Handler<FaultsChanged> for ClusterActor {
+    type Result = ();
+
+    fn handle(&mut self, _: FaultsChanged, context: &mut Self::Context) {
+        self.cluster.faults_changed.store(false, Ordering::Release);
+        self.follow_anew(context);
     }
 }
 

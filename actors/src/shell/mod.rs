@@ -2,6 +2,7 @@
 
 mod board;
 mod cluster;
+mod cluster_faults;
 mod faults;
 mod handle;
 mod lost;

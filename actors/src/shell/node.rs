@@ -232,12 +232,13 @@ impl NodeActor {
             clusters.erased(id, left);
         }
         if let Activity::Member(membership) = is {
-            if was != is {
-                clusters.started(id, membership);
-            }
             let (was_wrong, is_wrong) = (shared(&old), shared(next));
             if was_wrong != is_wrong || (was != is && is_wrong != (None, None)) {
                 clusters.afflicted(id, membership, is_wrong.0, is_wrong.1);
+            }
+            if was != is {
+                let goes_on = was == Activity::None && old.os_hangs() && old.epoch() == next.epoch();
+                clusters.started(id, membership, goes_on);
             }
         }
     }

@@ -161,13 +161,14 @@ impl Clusters for KindClusters {
         self.tell("bootstrap");
         let membership = Arc::new(Membership {
             cluster: "127.0.0.1:6443".into(),
+            name: "kind".into(),
             node: machine.identity.name.clone(),
             control_plane: false,
         });
         Box::pin(async move { Ok(membership) })
     }
 
-    fn started(&self, _: NodeId, _: &Arc<Membership>) {
+    fn started(&self, _: NodeId, _: &Arc<Membership>, _: bool) {
         self.tell("started");
     }
 

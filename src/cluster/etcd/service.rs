@@ -25,7 +25,8 @@ use tower::{Service, service_fn};
 
 use super::messages as wire;
 use crate::clock::Stopwatch;
-use crate::observer::{Protocol, RequestObserver};
+use crate::cluster::simulated::SimulatedCluster;
+use crate::observer::Protocol;
 
 /// Version that members show.
 const VERSION: &str = "3.6.5";
@@ -43,9 +44,9 @@ const KEYS_MAX: usize = 10_000;
 /// One member of a cluster's etcd.
 #[derive(Clone)]
 pub struct Member {
-    cluster: Arc<ClusterRef>,
+    simulated: Arc<SimulatedCluster>,
+    node: Box<str>,
     id: MemberId,
-    observer: Arc<dyn RequestObserver>,
 }
 
 /// The calls that are counted each by itself: those that are served.
@@ -63,14 +64,18 @@ pub const CALLS: [&str; 10] = [
 ];
 
 impl Member {
-    /// The member with this id.
+    /// The member with this id, on this node.
     #[must_use]
-    pub fn new(cluster: Arc<ClusterRef>, id: MemberId, observer: Arc<dyn RequestObserver>) -> Self {
+    pub fn new(simulated: Arc<SimulatedCluster>, node: &str, id: MemberId) -> Self {
         Self {
-            cluster,
+            simulated,
+            node: node.into(),
             id,
-            observer,
         }
+    }
+
+    fn cluster(&self) -> &ClusterRef {
+        self.simulated.cluster()
     }
 }
 
@@ -101,11 +106,16 @@ impl Service<Request<hyper::body::Incoming>> for Member {
     fn call(&mut self, request: Request<hyper::body::Incoming>) -> Answer {
         let template = CALLS.into_iter().find(|path| *path == request.uri().path());
         let route = self
-            .observer
+            .simulated
+            .requests()
             .route(Protocol::Etcd, request.method().as_str(), template);
         let watch = Stopwatch::start();
+        let late = self.simulated.etcd_delay(&self.node);
         let answer = self.serve(request);
         Box::pin(async move {
+            if !late.is_zero() {
+                tokio::time::sleep(late).await;
+            }
             let answer = answer.await?;
             route.answered(http_status(answer.headers()), watch.elapsed());
             Ok(answer)
@@ -239,13 +249,14 @@ fn int(number: u64) -> i64 {
 impl Member {
     /// Looks at the cluster, as this member if it runs.
     fn read<T>(&self, look: impl FnOnce(&Etcd, &Store) -> Result<T, Status>) -> Result<T, Status> {
-        self.cluster.read(|cluster| {
-            let etcd = cluster.etcd().ok_or_else(|| refused(EtcdError::Stopped))?;
+        let now = self.cluster().now();
+        self.cluster().read(|cluster| {
+            let etcd = cluster.etcd_at(now).ok_or_else(|| refused(EtcdError::Stopped))?;
             let runs = etcd.members().any(|(id, member)| id == self.id && member.running);
             if !runs {
                 return Err(refused(EtcdError::Stopped));
             }
-            look(etcd, &cluster.store)
+            look(&etcd, &cluster.store)
         })
     }
 
@@ -264,7 +275,7 @@ impl Member {
         change: impl FnOnce(&mut Cluster, DateTime<Utc>) -> Result<T, EtcdError> + Send + 'static,
     ) -> Result<T, Status> {
         self.read(|_, _| Ok(()))?;
-        self.cluster
+        self.cluster()
             .write(change)
             .await
             .map_err(|error| Status::unavailable(error.to_string()))?
@@ -298,7 +309,7 @@ impl Member {
     ) -> Result<wire::MembersResponse, Status> {
         self.write_cluster(change).await?;
         // It may just have removed itself: it still answers this call.
-        self.cluster.read(|cluster| {
+        self.cluster().read(|cluster| {
             let etcd = cluster.etcd().ok_or_else(|| refused(EtcdError::Stopped))?;
             Ok(wire::MembersResponse {
                 header: Some(self.header(etcd, &cluster.store)),
@@ -363,35 +374,38 @@ impl Member {
             2 => Some(Alarm::Corrupt),
             _ => None,
         };
-        match asked.action {
-            0 => {}
+        // Who raises or clears alarms is told which, not what is left (etcd: `server/etcdserver/apply.go`, `Alarm`).
+        let told = match asked.action {
+            0 => self.read(|etcd, _| Ok(etcd.alarms().collect::<Vec<_>>()))?,
             1 => {
                 self.write(move |etcd| {
-                    etcd.set_alarm(MemberId(asked.member_id), wanted);
-                    Ok(())
+                    let raised = wanted.map(|alarm| (MemberId(asked.member_id), alarm));
+                    if let Some((id, alarm)) = raised {
+                        etcd.set_alarm(id, alarm, true);
+                    }
+                    Ok(raised.into_iter().collect())
                 })
-                .await?;
+                .await?
             }
             _ => {
                 self.write(move |etcd| {
-                    let cleared: Vec<MemberId> = etcd
+                    let cleared: Vec<(MemberId, Alarm)> = etcd
                         .alarms()
                         .filter(|(id, alarm)| {
                             (asked.member_id == 0 || id.0 == asked.member_id)
                                 && wanted.is_none_or(|wanted| wanted == *alarm)
                         })
-                        .map(|(id, _)| id)
                         .collect();
-                    for id in cleared {
-                        etcd.set_alarm(id, None);
+                    for (id, alarm) in &cleared {
+                        etcd.set_alarm(*id, *alarm, false);
                     }
-                    Ok(())
+                    Ok(cleared)
                 })
-                .await?;
+                .await?
             }
-        }
+        };
         self.read(|etcd, store| {
-            let alarms = etcd.alarms().map(|(id, alarm)| wire::AlarmMember {
+            let alarms = told.into_iter().map(|(id, alarm)| wire::AlarmMember {
                 member_id: id.0,
                 alarm: match alarm {
                     Alarm::NoSpace => 1,

@@ -3,7 +3,7 @@
 //! A few threads run one HTTP service each. Opening a listener starts a task on one of them that accepts, does TLS and hands the stream to the
 //! thread's service with the cluster in the connection's data; so ten thousand listeners cost ten thousand sockets and tasks.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -25,8 +25,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::server::TlsStream;
 
 use super::http2::{self, Application, Shared};
-use super::names::{Led, Names, Target};
-use super::{Peer, configure, upgrade};
+use super::names::{Led, Names, NotLed, Target};
+use super::{Peer, configure, faults, upgrade};
 use crate::cluster::api_server::ApiServer;
 use crate::frontend::body::BodyLimits;
 use crate::frontend::connection::Watched;
@@ -348,6 +348,7 @@ impl Accept {
         let handshake = self.options.handshake_timeout;
         let (keep_alive, request_timeout) = (self.options.keep_alive, self.options.request_timeout);
         let watch = keep_alive.max(request_timeout);
+        let observer = Arc::clone(&self.observer);
         async move {
             // Answers are small and written at once: waiting for more only delays them.
             let _ended = stream.set_nodelay(true);
@@ -355,14 +356,22 @@ impl Accept {
                 stream,
                 server,
                 closed,
+                hangs,
             } = match tokio::time::timeout(handshake, target.lead(stream)).await {
                 Ok(Ok(led)) => led,
-                Ok(Err(error)) => {
+                Ok(Err(NotLed::Failed(error))) => {
+                    observer.handshake(false);
                     tracing::debug!(%error, "a TLS handshake failed");
                     return;
                 }
-                Err(_) => return,
+                Ok(Err(NotLed::Refused)) => return,
+                Ok(Err(NotLed::Held(held))) => return held.await,
+                Err(_) => return observer.handshake(false),
             };
+            observer.handshake(true);
+            if hangs {
+                return faults::hold(stream).await;
+            }
             let certificate = match stream.get_ref().1.peer_certificates() {
                 Some(chain) => server.identity.peer(chain),
                 None => Ok(None),
@@ -372,6 +381,7 @@ impl Accept {
                 server,
                 certificate,
                 token: RefCell::default(),
+                fresh: Cell::new(true),
             });
             let serving = async {
                 if !speaks_http2 {

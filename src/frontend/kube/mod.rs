@@ -9,6 +9,7 @@ mod body;
 mod call;
 mod documents;
 mod exec;
+mod faults;
 mod http2;
 mod kubelet;
 pub mod listener;
@@ -29,12 +30,13 @@ mod watch;
 mod write;
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::http::header::ACCEPT;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+use metalsim_actors::fault::words::KubeVerb;
 use metalsim_actors::kube::accept::{self, Form};
 use metalsim_actors::kube::status::{Reason, Status};
 use metalsim_actors::kube::store::PatchKind;
@@ -67,6 +69,8 @@ pub struct Peer {
     pub certificate: Result<Option<pki::Peer>, pki::PeerError>,
     /// The token of the last request: connections mostly carry one, and its signature is checked once.
     pub token: RefCell<Option<Rc<SignedToken>>>,
+    /// There was no request yet.
+    pub fresh: Cell<bool>,
 }
 
 async fn serve(request: HttpRequest, payload: web::Payload, bodies: web::Data<BodyLimits>) -> HttpResponse {
@@ -74,6 +78,9 @@ async fn serve(request: HttpRequest, payload: web::Payload, bodies: web::Data<Bo
     let Some(peer) = peer else {
         return answer::status(&Status::internal("the connection leads to no cluster"));
     };
+    if !faults::reaches(&peer, &request).await {
+        return answer::status(&Status::internal("the connection is gone"));
+    }
     match handle(&peer.server, &peer, &request, payload, &bodies).await {
         Ok(answer) => answer,
         Err(status) => answer::status(&status),
@@ -94,7 +101,10 @@ async fn handle(
     let user = access::user(server, peer, request)?;
     access::check(server, &user, request, &path, query.flag("watch"))?;
     match Route::of(&path) {
-        Route::Other => documents::serve(server, request, &path, &query),
+        Route::Other => {
+            faults::strike(server, KubeVerb::Get, None).await?;
+            documents::serve(server, request, &path, &query)
+        }
         Route::Resource(path) => {
             let call = Call {
                 server,
@@ -127,8 +137,10 @@ async fn resource(call: &Call<'_>, payload: web::Payload) -> Answer {
     request.extensions_mut().insert(template(&place, action));
     let view = View::new(form(request)?, query)?;
     check_verb(&place, action)?;
+    faults::strike(server, faults::verb(action), Some(&place.resource)).await?;
     if action != Action::Watch && review::of(&place).is_none() {
         storage::usable(server)?;
+        storage::writable(server, &place, action, !query.text("dryRun").is_empty()).await?;
     }
     if place.subresource().is_some() && write::part(&place.subresource).is_none() {
         return subresource::serve(call, place, action, view, payload).await;

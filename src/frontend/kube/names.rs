@@ -1,16 +1,19 @@
 //! API servers that share a port, told apart by the server name of the TLS handshake (RFC 6066 section 3).
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use actix_rt::net::TcpStream;
 use dashmap::DashMap;
+use metalsim_actors::fault::words::Unreachable;
 use rustls::ServerConfig;
 use rustls::server::Acceptor;
 use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
+use super::faults;
 use crate::cluster::api_server::ApiServer;
 
 /// The API servers behind one port by their names, which are in lower case.
@@ -92,17 +95,47 @@ pub(super) struct Led {
     pub(super) server: Arc<ApiServer>,
     /// Tells when that is no longer served at its name.
     pub(super) closed: Option<watch::Receiver<bool>>,
+    /// A fault has it that nothing is ever answered.
+    pub(super) hangs: bool,
+}
+
+/// Why a connection leads nowhere.
+pub(super) enum NotLed {
+    /// It failed.
+    Failed(io::Error),
+    /// A fault has it refused: it was closed.
+    Refused,
+    /// A fault has the packets vanish: this lasts until the client gives up.
+    Held(Pin<Box<dyn Future<Output = ()>>>),
+}
+
+impl From<io::Error> for NotLed {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 impl Target {
     /// The handshake. A client that names nobody, or one who is not served here, is left without an answer.
-    pub(super) async fn lead(self, stream: TcpStream) -> io::Result<Led> {
+    pub(super) async fn lead(self, stream: TcpStream) -> Result<Led, NotLed> {
         let names = match self {
             Self::One { server, tls } => {
+                let hangs = match faults::unreachable(&server) {
+                    Some(Unreachable::Refuse) => {
+                        // As if nobody listened: a reset, as early as it can come.
+                        let _late = stream.set_zero_linger();
+                        return Err(NotLed::Refused);
+                    }
+                    Some(Unreachable::Drop) => return Err(NotLed::Held(Box::pin(faults::hold(stream)))),
+                    Some(Unreachable::Hang) => true,
+                    None => false,
+                };
+                let tls = server.bad_certificate().unwrap_or(tls);
                 return Ok(Led {
                     stream: TlsAcceptor::from(tls).accept(stream).await?,
                     server,
                     closed: None,
+                    hangs,
                 });
             }
             Self::Named(names) => names,
@@ -118,10 +151,25 @@ impl Target {
             .get(&*name)
             .map(|named| named.clone())
             .ok_or_else(|| io::Error::other(format!("no API server has the name {name:?}")))?;
+        // Only here it is known whom the client wants.
+        let hangs = match faults::unreachable(&named.server) {
+            Some(Unreachable::Refuse) => return Err(NotLed::Refused),
+            Some(Unreachable::Drop) => {
+                let held = async move {
+                    faults::wait().await;
+                    drop(hello);
+                };
+                return Err(NotLed::Held(Box::pin(held)));
+            }
+            Some(Unreachable::Hang) => true,
+            None => false,
+        };
+        let tls = named.server.bad_certificate().unwrap_or(named.tls);
         Ok(Led {
-            stream: hello.into_stream(named.tls).await?,
+            stream: hello.into_stream(tls).await?,
             server: named.server,
             closed: Some(named.closed),
+            hangs,
         })
     }
 }

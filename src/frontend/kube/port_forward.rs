@@ -139,7 +139,7 @@ impl spdy::Acceptor for Forwards {
 
 /// One connection, from its start to its end. Letting go of `error` unwritten says that all went well.
 async fn forward(server: Server, pod: Arc<Object>, port: u16, stream: DuplexStream, mut error: DuplexStream) {
-    let Err(why) = server.ports.connect(&pod, port, stream).await else {
+    let Err(why) = server.behind.connect(&pod, port, stream).await else {
         return;
     };
     let text = format!(

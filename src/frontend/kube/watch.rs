@@ -11,6 +11,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use futures_util::{FutureExt as _, Stream, stream};
+use metalsim_actors::fault::{Site, SiteKind, What};
 use metalsim_actors::kube::object::Object;
 use metalsim_actors::kube::status::{Reason, Status};
 use metalsim_actors::kube::store::{VersionMatch, WatchEvent, WatchQuery, Watcher};
@@ -67,8 +68,7 @@ pub(super) fn start(
     {
         Ok(watcher) => watcher,
         Err(status) if status.is(Reason::Expired) => {
-            let only = Ok::<_, std::convert::Infallible>(error(&status));
-            return Ok(streamed(stream::once(std::future::ready(only))));
+            return Ok(ended(&status));
         }
         Err(status) => return Err(status),
     };
@@ -76,7 +76,17 @@ pub(super) fn start(
         Some(seconds @ 1..) => seconds.unsigned_abs(),
         _ => SHORTEST + watcher.position() % SHORTEST,
     };
-    let end = Box::pin(sleep(Duration::from_secs(seconds)));
+    if let Some(gone) = server.cluster.expired(place.resource.home)
+        && watcher.position() <= gone
+    {
+        return Ok(ended(&Status::too_old(
+            watcher.position(),
+            gone.saturating_add(1),
+        )));
+    }
+    let seconds = Duration::from_secs(seconds);
+    let cut = cut(server, &place).filter(|cut| cut.after < seconds);
+    let end = Box::pin(sleep(cut.as_ref().map_or(seconds, |cut| cut.after)));
     let minute = Box::pin(sleep(BOOKMARK));
     let state = Watch {
         server: Arc::clone(server),
@@ -85,6 +95,7 @@ pub(super) fn start(
         watcher,
         wake,
         end,
+        cut,
         minute,
         first: true,
         over: false,
@@ -96,6 +107,36 @@ pub(super) fn start(
         Some((Ok::<_, std::convert::Infallible>(piece), state))
     });
     Ok(streamed(body))
+}
+
+/// How a fault ends a watch.
+struct Cut {
+    /// In real time.
+    after: Duration,
+    /// Its versions are gone too.
+    expired: bool,
+}
+
+/// A watch begins: whether a fault is going to end it.
+fn cut(server: &Server, place: &Place) -> Option<Cut> {
+    if !server.cluster.may_strike(SiteKind::ApiWatch) {
+        return None;
+    }
+    let resource = place.resource.to_string();
+    let struck = server.cluster.strike(Site::ApiWatch { resource: &resource })?;
+    match struck.what {
+        What::ApiWatchCut { after, expired, .. } => Some(Cut {
+            after: server.cluster.real_time(after.draw(struck.seed.child("after"))),
+            expired,
+        }),
+        _ => None,
+    }
+}
+
+/// A stream of nothing but a status.
+fn ended(status: &Status) -> HttpResponse {
+    let only = Ok::<_, std::convert::Infallible>(error(status));
+    streamed(stream::once(std::future::ready(only)))
 }
 
 fn streamed(body: impl Stream<Item = Result<Bytes, std::convert::Infallible>> + 'static) -> HttpResponse {
@@ -111,6 +152,8 @@ struct Watch {
     watcher: Watcher,
     wake: Receiver<()>,
     end: Pin<Box<Sleep>>,
+    /// A fault makes its end.
+    cut: Option<Cut>,
     /// When its place is to be told again.
     minute: Pin<Box<Sleep>>,
     /// Nothing was told yet.
@@ -128,6 +171,9 @@ impl Watch {
             // Also a watch that always has something to tell ends.
             if self.end.as_mut().now_or_never().is_some() {
                 self.over = true;
+                if let Some(cut) = self.cut.take() {
+                    return self.end_by(&cut).await;
+                }
                 return self.watcher.bookmark().map(|bookmark| self.write(&[bookmark]));
             }
             // From here on a change wakes, so none is missed.
@@ -164,6 +210,17 @@ impl Watch {
             }
         }
         None
+    }
+
+    /// The last piece of a watch that a fault ends: nothing, or that its versions are gone.
+    async fn end_by(&mut self, cut: &Cut) -> Option<Bytes> {
+        if !cut.expired {
+            return None;
+        }
+        let place = self.watcher.position();
+        // A cluster that is gone, or too busy, has the watch end without a word.
+        self.server.cluster.expire(self.place.resource.home).await.ok()?;
+        Some(error(&Status::too_old(place, place.saturating_add(1))))
     }
 
     fn poll(&mut self) -> Result<Vec<WatchEvent>, Status> {

@@ -14,8 +14,8 @@ use super::{Metrics, Route, RouteKey, State};
 use crate::observer::Exposition;
 use crate::telemetry::definitions as metric;
 use crate::telemetry::labels::{
-    self, BOOT_RESULTS, CALLS, CLASSES, OPEN, POWERS, RESULTS, ROLES, RUNNING, STATUSES, STREAMS, TRUTH,
-    VERBS, call_index,
+    self, BOOT_RESULTS, CALLS, CLASSES, HANDSHAKES, OPEN, POWERS, RESULTS, ROLES, RUNNING, STATUSES, STREAMS,
+    TRUTH, VERBS, call_index,
 };
 use crate::telemetry::page::{self, Page};
 use crate::telemetry::process;
@@ -55,6 +55,7 @@ impl Collector for Exposed {
         state.calls(&mut page)?;
         state.agents(&mut page)?;
         state.requests(&mut page)?;
+        state.handshakes(&mut page)?;
         state.clusters(&mut page)?;
         state.faults(&mut page)?;
         state.events.write(&mut page)?;
@@ -173,6 +174,14 @@ impl State {
         Ok(())
     }
 
+    fn handshakes(&self, page: &mut Page<'_>) -> fmt::Result {
+        let mut handshakes = page.family(&metric::API_HANDSHAKES)?;
+        for (result, count) in HANDSHAKES.into_iter().zip(&self.handshakes) {
+            handshakes.count(&[result], count.get())?;
+        }
+        Ok(())
+    }
+
     fn clusters(&self, page: &mut Page<'_>) -> fmt::Result {
         let census = self.sources.clusters.get().and_then(std::sync::Weak::upgrade);
         let totals = census.map(|census| census.totals()).unwrap_or_default();
@@ -193,6 +202,12 @@ impl State {
         let mut quorum = page.family(&metric::CLUSTER_QUORUM)?;
         for (held, count) in TRUTH.into_iter().zip(totals.quorum) {
             quorum.amount(&[held], count)?;
+        }
+        page.count(&metric::QUORUM_LOSSES, self.shell.quorum_losses.get())?;
+        page.count(&metric::LEADER_CHANGES, self.shell.leader_changes.get())?;
+        let mut certificates = page.family(&metric::CLUSTER_CERTIFICATES)?;
+        for (valid, count) in TRUTH.into_iter().zip(totals.certificates) {
+            certificates.amount(&[valid], count)?;
         }
         let mut streams = page.family(&metric::CLUSTER_STREAMS)?;
         for (kind, count) in STREAMS.into_iter().zip([totals.watches, totals.logs]) {

@@ -12,10 +12,14 @@ use crate::observer::Exposition as _;
 const NAMES: &str = "\
 metalsim_actor_restarts counter
 metalsim_agent_commands counter
+metalsim_api_handshakes counter
 metalsim_api_requests counter
 metalsim_boots counter
 metalsim_build_info gauge
+metalsim_cluster_certificates gauge
+metalsim_cluster_etcd_leader_changes counter
 metalsim_cluster_etcd_quorum gauge
+metalsim_cluster_etcd_quorum_losses counter
 metalsim_cluster_machines gauge
 metalsim_cluster_nodes gauge
 metalsim_cluster_streams gauge
@@ -85,6 +89,9 @@ fn what_is_recorded_shows() {
     metrics.phase(node, &change(Some(Phase::Off), Phase::Post));
     metrics.power(node, None, PowerState::On);
     metrics.shell(ShellEvent::ActorRestarted);
+    metrics.shell(ShellEvent::QuorumLost);
+    metrics.shell(ShellEvent::LeadersChanged(3));
+    metrics.handshake(false);
     metrics.record(
         node,
         SimInstant::START,
@@ -131,6 +138,9 @@ fn what_is_recorded_shows() {
         r#"metalsim_nodes{phase="post"} 1"#,
         r#"metalsim_nodes_power{power="on"} 1"#,
         "metalsim_actor_restarts_total 1",
+        "metalsim_cluster_etcd_quorum_losses_total 1",
+        "metalsim_cluster_etcd_leader_changes_total 3",
+        r#"metalsim_api_handshakes_total{result="failed"} 1"#,
         r#"metalsim_ironic_calls_total{kind="lookup",result="conflict"} 1"#,
         r#"metalsim_agent_commands_total{command="standby.sync",status="succeeded"} 1"#,
         r#"metalsim_boots_total{target="Cd",result="agent"} 1"#,

@@ -81,7 +81,7 @@ impl Machines {
         assert!(description.warnings.is_empty(), "{:?}", description.warnings);
         let id = machine.identity.id;
         let membership = self.port.bootstrap(Box::new(machine), description).await?;
-        self.port.started(id, &membership);
+        self.port.started(id, &membership, false);
         self.known.insert(name.to_owned(), (id, membership));
         Ok(())
     }
@@ -92,7 +92,7 @@ impl Machines {
 
     pub(crate) fn power_on(&self, name: &str) {
         let (id, membership) = &self.known[name];
-        self.port.started(*id, membership);
+        self.port.started(*id, membership, false);
     }
 
     /// The host is deprovisioned: powered off, its disk erased.

@@ -1,13 +1,13 @@
 //! The life of a control plane as KubeadmControlPlane leads it: the requests that it makes of the workload cluster, and machines that come and
 //! go as it wants.
 
-mod access;
+pub(crate) mod access;
 mod controller;
 #[path = "../../../src/frontend/kube/spdy/dictionary.rs"]
 mod dictionary;
-mod etcd;
+pub(crate) mod etcd;
 mod machines;
-mod tunnel;
+pub(crate) mod tunnel;
 
 use std::net::TcpStream;
 use std::sync::Arc;

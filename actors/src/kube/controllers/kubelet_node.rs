@@ -12,7 +12,9 @@ use serde_json::{Map, Value};
 use super::conditions::{self, Condition};
 use super::events::{self, EventType, Happening};
 use super::kinds::{KINDS, about};
+use crate::fault::words::Pressure;
 use crate::kube::controller::{Context, Controller, Key, Kubelet, later, until};
+use crate::kube::machine::Ailment;
 use crate::kube::node::{self, CONDITIONS, LEASES, NOT_READY};
 use crate::kube::object::{Object, Second};
 use crate::kube::status::Status;
@@ -20,6 +22,55 @@ use crate::kube::store::{Change, Changed, Part, Store};
 
 /// A Node that is not older than this when its kubelet starts was registered by that start.
 const REGISTRATION: TimeDelta = TimeDelta::seconds(5);
+
+/// What a kubelet says that cannot run pods.
+const RUNTIME_DOWN: &str = "container runtime is down";
+
+/// A condition of pressure (kubernetes: `pkg/kubelet/nodestatus/setters.go`, `cloud-provider/controllers/route/route_controller.go`).
+#[derive(Clone, Copy)]
+struct Strain {
+    pressure: Pressure,
+    kind: &'static str,
+    /// Reason and message while it lasts.
+    reason: &'static str,
+    message: &'static str,
+    /// The events when it begins and ends. Kubelets have none for the network, which is not theirs to judge.
+    events: Option<[&'static str; 2]>,
+}
+
+/// All of them.
+const STRAINS: [Strain; 4] = [
+    Strain {
+        pressure: Pressure::Memory,
+        kind: "MemoryPressure",
+        reason: "KubeletHasInsufficientMemory",
+        message: "kubelet has insufficient memory available",
+        events: Some(["NodeHasInsufficientMemory", "NodeHasSufficientMemory"]),
+    },
+    Strain {
+        pressure: Pressure::Disk,
+        kind: "DiskPressure",
+        reason: "KubeletHasDiskPressure",
+        message: "kubelet has disk pressure",
+        events: Some(["NodeHasDiskPressure", "NodeHasNoDiskPressure"]),
+    },
+    Strain {
+        pressure: Pressure::Pid,
+        kind: "PIDPressure",
+        reason: "KubeletHasInsufficientPID",
+        message: "kubelet has insufficient PID available",
+        events: Some(["NodeHasInsufficientPID", "NodeHasSufficientPID"]),
+    },
+    Strain {
+        pressure: Pressure::Network,
+        kind: NETWORK,
+        reason: "NoRouteCreated",
+        message: "Node created without a route",
+        events: None,
+    },
+];
+/// The condition of the network, which is there once something was wrong with it.
+const NETWORK: &str = "NetworkUnavailable";
 
 /// The kubelets, as far as their nodes go.
 #[derive(Debug)]
@@ -67,14 +118,20 @@ impl Controller for KubeletNode {
         let before = status.clone();
         let rebooted = set_boot(status, &existing, since);
         let ready_at = ready_at(&key.name, since, context);
-        let ready = ready_at <= context.now;
-        let was_ready = existing
-            .at(&["status", "conditions"])
-            .is_some_and(|list| conditions::is_true(list.as_array().map_or(&[], Vec::as_slice), "Ready"));
-        report(status, (ready, rebooted), context.now);
+        let started = ready_at <= context.now;
+        let ailment = context.ailments.get(&key.name);
+        let ready = started && ailment.is_none_or(|ailment| ailment.not_ready.is_none());
+        let list = conditions::of(status).clone();
+        let was_ready = conditions::is_true(&list, "Ready");
+        report(status, (started, rebooted), ailment, context.now);
+        let pressed = STRAINS.into_iter().filter_map(|strain| {
+            let [begins, ends] = strain.events?;
+            let is = conditions::is_true(conditions::of(status), strain.kind);
+            (is != conditions::is_true(&list, strain.kind)).then_some(if is { begins } else { ends })
+        });
+        let pressed: Vec<&str> = pressed.collect();
         if *status != before {
             store.replace(&KINDS.nodes, Part::Status, draft, context.by("kubelet"))?;
-            let now_ready = ready;
             let mut tell = |kind, reason, message: &str| {
                 let what = Happening {
                     kind,
@@ -91,13 +148,49 @@ impl Controller for KubeletNode {
                 let message = format!("Node {} has been rebooted, boot id: {boot}", key.name);
                 tell(EventType::Warning, "Rebooted", &message);
             }
-            if now_ready != was_ready {
-                let reason = if now_ready { "NodeReady" } else { "NodeNotReady" };
+            let readiness = (ready != was_ready).then_some(if ready { "NodeReady" } else { "NodeNotReady" });
+            for reason in pressed.into_iter().chain(readiness) {
                 let message = format!("Node {} status is now: {reason}", key.name);
                 tell(EventType::Normal, reason, &message);
             }
         }
-        Ok((!ready).then(|| until(context.now, ready_at)))
+        Ok((!started).then(|| until(context.now, ready_at)))
+    }
+}
+
+/// The condition of that type while there is such pressure.
+fn pressure(kind: &str, ailment: Option<&Ailment>) -> Option<Condition<'static>> {
+    let strain = STRAINS.into_iter().find(|strain| strain.kind == kind)?;
+    let Strain {
+        kind,
+        reason,
+        message,
+        ..
+    } = strain;
+    ailment?
+        .pressures
+        .contains(&strain.pressure)
+        .then_some(Condition {
+            kind,
+            status: "True",
+            reason,
+            message,
+        })
+}
+
+/// The network's condition is not one of a kubelet: it comes with the first trouble, and stays where others wrote it.
+fn report_network(list: &mut Vec<Value>, ailment: Option<&Ailment>, time: &str) {
+    let well = Condition {
+        kind: NETWORK,
+        status: "False",
+        reason: "RouteCreated",
+        message: "RouteController created a route",
+    };
+    let ill = pressure(NETWORK, ailment);
+    let ours = conditions::get(list, NETWORK)
+        .is_some_and(|condition| conditions::text(condition, "reason") == "NoRouteCreated");
+    if ill.is_some() || ours {
+        conditions::set(list, ill.unwrap_or(well), time);
     }
 }
 
@@ -116,8 +209,13 @@ fn set_boot(status: &mut Map<String, Value>, existing: &Object, since: DateTime<
     existing.created < registered
 }
 
-/// Brings the four conditions up to date. Right after a reboot the node is not ready, even if it is fast.
-fn report(status: &mut Map<String, Value>, (ready, rebooted): (bool, bool), now: DateTime<Utc>) {
+/// Brings the conditions up to date. Right after a reboot the node is not ready, even if it is fast.
+fn report(
+    status: &mut Map<String, Value>,
+    (started, rebooted): (bool, bool),
+    ailment: Option<&Ailment>,
+    now: DateTime<Utc>,
+) {
     let time = Second::of(now).text();
     let list = conditions::of(status);
     let before = list.clone();
@@ -129,16 +227,28 @@ fn report(status: &mut Map<String, Value>, (ready, rebooted): (bool, bool), now:
             message,
         };
         if kind != "Ready" {
-            conditions::set(list, well, &time);
+            conditions::set(list, pressure(kind, ailment).unwrap_or(well), &time);
             continue;
         }
-        if !ready || rebooted {
+        if !started || rebooted {
             conditions::set(list, NOT_READY, &time);
         }
-        if ready {
-            conditions::set(list, well, &time);
+        let why_not = ailment.and_then(|ailment| ailment.not_ready.as_deref());
+        match why_not {
+            Some(reason) if started => {
+                let ill = Condition {
+                    kind,
+                    status: "False",
+                    reason,
+                    message: RUNTIME_DOWN,
+                };
+                conditions::set(list, ill, &time);
+            }
+            None if started => conditions::set(list, well, &time),
+            _ => {}
         }
     }
+    report_network(list, ailment, &time);
     if *list != before {
         for condition in list.iter_mut() {
             let ours = CONDITIONS

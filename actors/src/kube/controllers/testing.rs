@@ -93,9 +93,8 @@ impl World {
 
     /// The machine of a node stops.
     pub(crate) fn stop(&mut self, node: &str) {
-        let since = self.now;
         self.cluster
-            .set_kubelet(node, Some(Kubelet::Stopped { since }), self.now);
+            .set_kubelet(node, Some(Kubelet::Stopped { booted: None }), self.now);
         self.settle();
     }
 

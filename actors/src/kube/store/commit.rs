@@ -138,6 +138,11 @@ impl Store {
         self.compact(self.version);
     }
 
+    /// One more version in which nothing that this store shows has changed.
+    pub fn advance(&mut self) {
+        self.version = self.version.saturating_add(1);
+    }
+
     /// Keeps the indices of owners and of nodes.
     pub(super) fn index(&mut self, resource: ResourceId, key: &str, object: &Object, present: bool) {
         self.placed.index(resource, key, object, present);

@@ -16,6 +16,8 @@ pub const PATIENCE: Duration = Duration::from_secs(300);
 pub struct Membership {
     /// The cluster by its control-plane endpoint, `host:port`.
     pub cluster: Box<str>,
+    /// Name of the cluster, by which faults select it.
+    pub name: Box<str>,
     /// Name of the node.
     pub node: Box<str>,
     /// Whether it runs the control plane.

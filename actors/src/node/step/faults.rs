@@ -53,7 +53,7 @@ impl Node {
             index: self.identity.index,
             name: &self.identity.name,
             phase: self.phase(),
-            cluster: membership.map(|membership| &*membership.cluster),
+            cluster: membership.map(|membership| &*membership.name),
             role: membership.map(|membership| {
                 if membership.control_plane {
                     Role::ControlPlane

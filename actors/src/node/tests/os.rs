@@ -175,6 +175,7 @@ fn joins() -> Outcome {
 fn membership() -> Arc<Membership> {
     Arc::new(Membership {
         cluster: "10.0.0.1:6443".into(),
+        name: "c1".into(),
         node: "host-1".into(),
         control_plane: false,
     })

@@ -57,6 +57,7 @@ fn outcome(effect: &Effect, error: Option<CallError>) -> Outcome {
         Effect::Bootstrap { machine, .. } => Outcome::Bootstrapped(match error {
             None => Ok(Arc::new(Membership {
                 cluster: "c".into(),
+                name: "c1".into(),
                 node: machine.identity.name.clone(),
                 control_plane: true,
             })),

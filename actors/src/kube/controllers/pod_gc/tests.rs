@@ -86,6 +86,7 @@ fn of_too_many_that_are_over_the_oldest_go() {
         seed: crate::seed::Seed::root(1),
         behaviour: &behaviour,
         kubelets: &world.cluster.kubelets().clone(),
+        ailments: &world.cluster.ailments().clone(),
         etcd: None,
         root_ca: "",
     };
