@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::body::{BoxBody, SizedStream, to_bytes_limited};
 use actix_web::dev::ServiceResponse;
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
 use actix_web::http::{Method as HttpMethod, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use futures_util::{StreamExt as _, stream};
 use metalsim_actors::fault::words::{BadBody, Method, Unreachable};
 use metalsim_actors::fault::{Site, SiteKind, Struck, What};
 use metalsim_actors::shell::NodeRef;
+use metalsim_actors::time::SimInstant;
 use metalsim_actors::wire::redfish::message;
 
 use super::error::RedfishError;
@@ -75,6 +76,26 @@ impl Visit {
         false
     }
 
+    /// Whether the session whose token the request has ends here. It is gone then, for the other nodes of its service too.
+    pub(super) fn ends_session(&self, state: &RedfishState, request: &HttpRequest) -> bool {
+        if !self.node.concerned(Site::Plain(SiteKind::RedfishSession)) {
+            return false;
+        }
+        let token = request.headers().get("X-Auth-Token");
+        let Some(token) = token.and_then(|token| token.to_str().ok()) else {
+            return false;
+        };
+        let Some(opened) = state.sessions.opened(token) else {
+            return false;
+        };
+        let age = state.clock.now().since(opened);
+        let ends = self.node.strike(Site::RedfishSession { age }).is_some();
+        if ends {
+            state.sessions.end(token);
+        }
+        ends
+    }
+
     /// Whether right credentials are taken.
     pub(super) fn logs_in(&self) -> bool {
         self.node.strike(Site::Plain(SiteKind::RedfishLogin)).is_none()
@@ -123,6 +144,42 @@ impl Visit {
         answer
     }
 
+    /// What an earlier read of the same resource was answered, if that is answered again.
+    pub(super) fn earlier(&self, state: &RedfishState, request: &HttpRequest) -> Option<HttpResponse> {
+        if !matches!(self.method, Method::Get | Method::Head) {
+            return None;
+        }
+        let earlier = state.stale.find(self.node.identity().index, &resource(request))?;
+        let site = Site::RedfishRead {
+            route: &self.route,
+            age: earlier.age(state.clock.now()),
+        };
+        self.node.strike(site)?;
+        Some(earlier.again(request.headers().get(IF_NONE_MATCH)))
+    }
+
+    /// Keeps an answer that a fault could want to have given again.
+    pub(super) async fn keep(
+        &self,
+        state: &RedfishState,
+        asked: SimInstant,
+        response: ServiceResponse<BoxBody>,
+    ) -> ServiceResponse<BoxBody> {
+        let site = Site::RedfishRead {
+            route: &self.route,
+            age: Duration::ZERO,
+        };
+        if self.method != Method::Get || !self.node.concerned(site) {
+            return response;
+        }
+        let path = resource(response.request());
+        let index = self.node.identity().index;
+        state
+            .stale
+            .keep(index, (&path, &self.route), asked, response)
+            .await
+    }
+
     /// The answer as it leaves the BMC.
     pub(super) async fn answered(&self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         let site = Site::RedfishResponse {
@@ -157,6 +214,14 @@ impl Visit {
             BadBody::WrongShape => BoxBody::new(Bytes::from_static(b"[{\"unexpected\": null}]")),
         };
         ServiceResponse::new(request, head.set_body(body))
+    }
+}
+
+/// What a request reads.
+fn resource(request: &HttpRequest) -> String {
+    match request.query_string() {
+        "" => request.path().to_owned(),
+        query => format!("{}?{query}", request.path()),
     }
 }
 

@@ -35,6 +35,7 @@ mod sensors;
 mod service_root;
 mod session_store;
 mod sessions;
+mod stale;
 mod state;
 mod storage;
 mod systems;

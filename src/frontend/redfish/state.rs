@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::auth::Auth;
 use super::registries::BiosRegistry;
 use super::session_store::SessionStore;
+use super::stale::StaleReads;
 use crate::directory::Directory;
 use crate::frontend::body::BodyLimits;
 
@@ -26,6 +27,7 @@ pub struct RedfishState {
     profiles: Vec<(Arc<HardwareProfile>, usize)>,
     /// Nodes are fixed after the start, so each collection of them is written once.
     pub(super) collections: Collections,
+    pub(super) stale: StaleReads,
 }
 
 /// Bodies of the collections that have a member a node.
@@ -74,6 +76,7 @@ impl RedfishState {
             bios_registries,
             profiles,
             collections: Collections::default(),
+            stale: StaleReads::default(),
         }
     }
 
