@@ -21,6 +21,7 @@ use crate::time::SimInstant;
 mod faults;
 mod power;
 mod system;
+mod update;
 
 /// Most transitions of one step. A node whose every duration is zero goes through a boot in fewer than ten; reaching
 /// this is a bug, and stopping here keeps one node from holding up its shard.
@@ -148,6 +149,8 @@ impl Node {
                 self.advance_host(at, out);
             } else if self.agent_deadline() == Some(due) {
                 self.advance_agent(at, out);
+            } else if self.bmc.deadline() == Some(due) {
+                self.finish_updates(at);
             } else {
                 self.advance_os(at, out);
             }
@@ -437,6 +440,10 @@ impl Node {
             BmcCommand::SetAssetTag(tag) => self.bmc.asset_tag = (!tag.is_empty()).then_some(tag),
             BmcCommand::SetClock { offset_millis } => self.bmc.clock_offset_millis = offset_millis,
             BmcCommand::ClearLog => self.bmc.log = None,
+            BmcCommand::UpdateFirmware { component, image } => {
+                return self.begin_update(now, component, image, out);
+            }
+            BmcCommand::DeleteTask(number) => self.delete_task(number)?,
         }
         Ok(Reply::Done)
     }
@@ -478,7 +485,12 @@ impl Node {
         let Some(parameters) = self.agent.as_ref().map(|agent| Arc::clone(&agent.parameters)) else {
             return;
         };
-        let inventory = || inventory::inspection_data(&identity, &kind, mode, &parameters);
+        let bios: Box<str> = self.bios_version().into();
+        let inventory = || {
+            let mut data = inventory::inspection_data(&identity, &kind, mode, &parameters);
+            data.inventory.system_vendor.firmware.version = bios.into();
+            data
+        };
         if let Some(Some(effect)) = self.with_agent(now, |agent, context| agent.due_call(context, inventory))
         {
             out.push(epoch, effect);

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use crate::node::bmc::{BootTarget, OverrideEnabled, ResetType};
 use crate::node::effect::CallError;
+use crate::node::update::Component;
 
 /// Something that a test does to a node.
 #[derive(Clone, Debug)]
@@ -28,6 +29,10 @@ pub enum Action {
     Command(&'static str),
     /// A call of the agent's API with a wrong token.
     Intruder,
+    /// A firmware update.
+    Update(Component),
+    /// The newest task, or one that never was, is deleted.
+    DeleteTask(bool),
 }
 
 /// Any action, the common ones more often.
@@ -71,5 +76,7 @@ pub fn action() -> impl Strategy<Value = Action> {
         1 => error.prop_map(Action::AnswerNewest),
         4 => proptest::sample::select(commands.to_vec()).prop_map(Action::Command),
         1 => Just(Action::Intruder),
+        2 => proptest::sample::select(&Component::ALL[..]).prop_map(Action::Update),
+        1 => any::<bool>().prop_map(Action::DeleteTask),
     ]
 }

@@ -19,6 +19,7 @@ use metalsim_actors::wire::redfish::message;
 
 use super::error::RedfishError;
 use super::state::RedfishState;
+use super::tasks::part_of_node;
 use crate::frontend::connection::Connection;
 
 /// Longest time for which a request is left without an answer. Clients give up long before.
@@ -34,12 +35,19 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    /// Of a request whose path names a node.
+    /// Of a request whose path names a node, or something that belongs to one.
     pub(super) fn of(request: &HttpRequest) -> Option<Self> {
         let state = request.app_data::<web::Data<RedfishState>>()?;
-        let node = state
-            .directory
-            .get(&request.match_info().get("id")?.parse().ok()?)?;
+        let named = request.match_info();
+        let id = match named.get("id") {
+            Some(id) => id.parse().ok()?,
+            None => part_of_node(named.get("task").or_else(|| named.get("software"))?)?.0,
+        };
+        Self::to(state.directory.get(&id)?, request)
+    }
+
+    /// Of a request whose body names the node.
+    pub(super) fn to(node: Arc<NodeRef>, request: &HttpRequest) -> Option<Self> {
         let method = match *request.method() {
             HttpMethod::GET => Method::Get,
             HttpMethod::HEAD => Method::Head,
@@ -76,8 +84,19 @@ impl Visit {
         false
     }
 
+    /// What a request gets instead of being served, if it gets something else.
+    pub(super) async fn instead(&self, state: &RedfishState, request: &HttpRequest) -> Option<HttpResponse> {
+        if self.ends_session(state, request) {
+            return Some(RedfishError::no_valid_session().response());
+        }
+        if !self.logs_in() {
+            return Some(RedfishError::unauthorized(request.path()).response());
+        }
+        self.fails().await
+    }
+
     /// Whether the session whose token the request has ends here. It is gone then, for the other nodes of its service too.
-    pub(super) fn ends_session(&self, state: &RedfishState, request: &HttpRequest) -> bool {
+    fn ends_session(&self, state: &RedfishState, request: &HttpRequest) -> bool {
         if !self.node.concerned(Site::Plain(SiteKind::RedfishSession)) {
             return false;
         }
@@ -97,12 +116,12 @@ impl Visit {
     }
 
     /// Whether right credentials are taken.
-    pub(super) fn logs_in(&self) -> bool {
+    fn logs_in(&self) -> bool {
         self.node.strike(Site::Plain(SiteKind::RedfishLogin)).is_none()
     }
 
-    /// What a request gets instead of being served, if it gets something else. Delays pass first.
-    pub(super) async fn instead(&self) -> Option<HttpResponse> {
+    /// The error that a request is answered with, if it is. Delays pass first.
+    async fn fails(&self) -> Option<HttpResponse> {
         let site = Site::RedfishRequest {
             method: self.method,
             route: &self.route,
@@ -181,7 +200,7 @@ impl Visit {
     }
 
     /// The answer as it leaves the BMC.
-    pub(super) async fn answered(&self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    pub(super) async fn answered(&self, response: HttpResponse) -> HttpResponse {
         let site = Site::RedfishResponse {
             method: self.method,
             route: &self.route,
@@ -193,13 +212,10 @@ impl Visit {
         else {
             return response;
         };
-        let (request, response) = response.into_parts();
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
         let Ok(Ok(body)) = to_bytes_limited(body, LARGEST_BODY).await else {
-            let gone = HttpResponse::InternalServerError().finish();
-            return ServiceResponse::new(request, gone);
+            return HttpResponse::InternalServerError().finish();
         };
-        let mut head = head;
         let body = match how {
             BadBody::Malformed => BoxBody::new(malformed(&body)),
             BadBody::Truncated => truncated(&body),
@@ -213,7 +229,7 @@ impl Visit {
             }
             BadBody::WrongShape => BoxBody::new(Bytes::from_static(b"[{\"unexpected\": null}]")),
         };
-        ServiceResponse::new(request, head.set_body(body))
+        head.set_body(body)
     }
 }
 

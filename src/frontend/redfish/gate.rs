@@ -34,14 +34,7 @@ pub(super) async fn gate<B: MessageBody + 'static>(
     let (Some(visit), Some(state)) = (visit, state) else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
-    if visit.ends_session(&state, request.request()) {
-        return Ok(request.into_response(RedfishError::no_valid_session().response()));
-    }
-    if !visit.logs_in() {
-        let refused = RedfishError::unauthorized(request.path());
-        return Ok(request.into_response(refused.response()));
-    }
-    if let Some(instead) = visit.instead().await {
+    if let Some(instead) = visit.instead(&state, request.request()).await {
         return Ok(request.into_response(instead));
     }
     let response = match visit.earlier(&state, request.request()) {
@@ -52,7 +45,8 @@ pub(super) async fn gate<B: MessageBody + 'static>(
             visit.keep(&state, asked, response).await
         }
     };
-    Ok(visit.answered(response).await)
+    let (request, response) = response.into_parts();
+    Ok(ServiceResponse::new(request, visit.answered(response).await))
 }
 
 /// Whether the request may be told anything.

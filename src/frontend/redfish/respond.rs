@@ -326,7 +326,7 @@ pub(super) async fn command(
             &message::INTERNAL_ERROR,
             &[],
         )),
-        Reply::Done | Reply::Agent(_) => Ok(()),
+        Reply::Done | Reply::Agent(_) | Reply::Task(_) => Ok(()),
     }
 }
 

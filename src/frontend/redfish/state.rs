@@ -1,8 +1,10 @@
 //! What the handlers of a service share.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
+use metalsim_actors::fault::NodeIndex;
 use metalsim_actors::node::profile::HardwareProfile;
 use metalsim_actors::time::Clock;
 use uuid::Uuid;
@@ -28,6 +30,8 @@ pub struct RedfishState {
     /// Nodes are fixed after the start, so each collection of them is written once.
     pub(super) collections: Collections,
     pub(super) stale: StaleReads,
+    /// Nodes that had a firmware update through this service: those that may have tasks.
+    pub(super) updated: Mutex<BTreeSet<NodeIndex>>,
 }
 
 /// Bodies of the collections that have a member a node.
@@ -36,6 +40,7 @@ pub(super) struct Collections {
     pub(super) systems: OnceLock<Bytes>,
     pub(super) chassis: OnceLock<Bytes>,
     pub(super) managers: OnceLock<Bytes>,
+    pub(super) firmware: OnceLock<Bytes>,
 }
 
 impl RedfishState {
@@ -77,6 +82,7 @@ impl RedfishState {
             profiles,
             collections: Collections::default(),
             stale: StaleReads::default(),
+            updated: Mutex::default(),
         }
     }
 

@@ -2,3 +2,4 @@
 
 mod redfish;
 mod simulator;
+mod tasks;

@@ -19,7 +19,8 @@ async fn world() -> (World, [String; 2]) {
     world_of(Plan::default()).await
 }
 
-async fn world_of(plan: Plan) -> (World, [String; 2]) {
+pub(super) async fn world_of(plan: Plan) -> (World, [String; 2]) {
+    let last = plan.nodes as usize - 1;
     let mut world = World::start(plan).await;
     let state = Arc::new(RedfishState::new(
         Arc::clone(&world.directory),
@@ -30,14 +31,14 @@ async fn world_of(plan: Plan) -> (World, [String; 2]) {
         Uuid::nil(),
     ));
     let address = world.serve(&ServerOptions::new(Protocol::Redfish), redfish::configure(state));
-    let urls = [0, 1].map(|index| {
+    let urls = [0, last.min(1)].map(|index| {
         let id = world.node(index).identity().id;
         format!("http://{address}/redfish/v1/Systems/{id}")
     });
     (world, urls)
 }
 
-async fn get(url: &str) -> reqwest::Result<reqwest::Response> {
+pub(super) async fn get(url: &str) -> reqwest::Result<reqwest::Response> {
     client()
         .get(url)
         .basic_auth("admin", Some("secret"))
@@ -46,7 +47,7 @@ async fn get(url: &str) -> reqwest::Result<reqwest::Response> {
         .await
 }
 
-async fn post(url: &str, body: Value) -> reqwest::Response {
+pub(super) async fn post(url: &str, body: Value) -> reqwest::Response {
     client()
         .post(url)
         .basic_auth("admin", Some("secret"))
@@ -57,7 +58,7 @@ async fn post(url: &str, body: Value) -> reqwest::Response {
 }
 
 /// A fault of the first node alone.
-fn first(when: Value, what: Value) -> Value {
+pub(super) fn first(when: Value, what: Value) -> Value {
     json!([{"name": "fault", "which": {"names": ["n0"]}, "when": when, "what": what}])
 }
 

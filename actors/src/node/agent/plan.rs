@@ -204,7 +204,9 @@ pub(in crate::node) fn plan(
         CommandName::GetHardwareInfo => {
             let hardware = node.agent().map(|agent| {
                 let mode = node.bmc().boot().mode;
-                inventory::inventory(node.identity(), node.kind(), mode, &agent.parameters)
+                let mut found = inventory::inventory(node.identity(), node.kind(), mode, &agent.parameters);
+                found.system_vendor.firmware.version = node.bios_version().into();
+                found
             });
             Ending::plain(serde_json::to_value(hardware).ok())
         }

@@ -8,6 +8,7 @@ mod link;
 mod os;
 mod properties;
 mod reset;
+mod update;
 
 /// The budget of an idle node is 4 KiB with its actor, handle and directory entry; its state is the smaller part.
 #[test]
