@@ -95,7 +95,7 @@ impl Plan {
 
     fn faults(&self) -> FaultSet {
         match self {
-            Self::Settings(settings) => FaultSet::none(Seed::root(settings.seed)),
+            Self::Settings(settings) => settings.fault_set(&settings.faults),
             Self::Scenario(scenario) => scenario.fault_set(),
         }
     }

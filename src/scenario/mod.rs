@@ -19,11 +19,10 @@ mod watch;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use metalsim_actors::fault::{Change, Fault, FaultName, FaultSet};
-use metalsim_actors::seed::Seed;
+use metalsim_actors::fault::{Fault, FaultName, FaultSet};
 use metalsim_actors::time::SimInstant;
 
-use crate::settings::{Invalid, NodeList, Settings, Sources};
+use crate::settings::{Invalid, Settings, Sources};
 
 pub use self::expect::{Amount, Expectation, MetricName, MetricRef, Protocol};
 pub use self::explain::explain;
@@ -96,8 +95,6 @@ impl Scenario {
     /// The first snapshot of the faults. Its seed is the settings'.
     #[must_use]
     pub fn fault_set(&self) -> FaultSet {
-        let none = FaultSet::none(Seed::root(self.settings.seed));
-        none.changed(Change::Set(self.faults.clone()), &NodeList(&self.settings.nodes))
-            .unwrap_or(none)
+        self.settings.fault_set(&self.faults)
     }
 }

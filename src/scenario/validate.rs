@@ -1,12 +1,9 @@
 //! Turns the raw form of a scenario into the validated one and collects every problem on the way.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use metalsim_actors::fault::selector::Selector;
-use metalsim_actors::fault::set::MOST_FAULTS;
-use metalsim_actors::fault::{Complaint, Fault, FaultForm, FaultName, Stretch, Subject};
+use metalsim_actors::fault::{Fault, FaultName, Stretch};
 use metalsim_actors::seed::Seed;
 use metalsim_actors::time::SimInstant;
 use metalsim_actors::timing::Span;
@@ -17,15 +14,11 @@ use super::metric_names;
 use super::raw::{RawPhase, RawReport, RawScenario};
 use super::text::{Document, at};
 use super::{Report, Scenario, TimelinePhase};
-use crate::settings::{
-    Decoder, Invalid, KeyPath, NodeList, NodeSpec, Origin, Overlay, Problem, Settings, Sources, Tree, nearest,
-};
+use crate::settings::faults::{Checks, faults, known_ones, selects};
+use crate::settings::{Decoder, Invalid, KeyPath, Origin, Overlay, Problem, Settings, Sources, Tree};
 
 /// Keys of the settings that stand beside `settings` in a scenario, not in it.
-const OWN: [&str; 3] = ["seed", "speed", "fleet"];
-
-/// Most that a message lists of what is known.
-const MOST_LISTED: usize = 10;
+const OWN: [&str; 4] = ["seed", "speed", "fleet", "faults"];
 
 pub(super) fn load(file: &Path, base: &Sources) -> Result<Scenario, Invalid> {
     let document = Document::read(file).map_err(|problem| Invalid(vec![problem]))?;
@@ -56,14 +49,21 @@ pub(super) fn load(file: &Path, base: &Sources) -> Result<Scenario, Invalid> {
     };
     let end = duration.map(|duration| SimInstant::START + duration);
     let phases = phases(&raw.phases, end, &mut decoder);
+    let stretches: Vec<(FaultName, Stretch)> = phases.iter().map(stretch).collect();
     let checks = Checks {
         end,
-        phases: &phases,
+        phases: &stretches,
         nodes,
         seed,
     };
-    let faults = faults(&raw.faults, &checks, &mut decoder);
-    expectations(&raw, &checks, &mut decoder);
+    let mut faults = faults(&raw.faults, &checks, &mut decoder);
+    // Lists are replaced, not added up, as everywhere in the settings.
+    if raw.faults.is_empty()
+        && let Some(settings) = &settings
+    {
+        faults.clone_from(&settings.faults);
+    }
+    expectations(&raw, &faults, &checks, &mut decoder);
     let report = report(&raw.report, &mut decoder);
 
     let mut problems = decoder.into_problems();
@@ -121,7 +121,9 @@ fn settings(
             Map::new()
         }
     };
-    for (key, value) in OWN.into_iter().zip([&raw.seed, &raw.speed, &raw.fleet]) {
+    // The scenario's faults may count from phases, which settings do not have; they only take the others' place.
+    let faults = (!raw.faults.is_empty()).then(|| Value::Array(Vec::new()));
+    for (key, value) in OWN.into_iter().zip([&raw.seed, &raw.speed, &raw.fleet, &faults]) {
         if values.remove(key).is_some() {
             decoder.blame(&section.key(key), "belongs one level up, beside settings");
         }
@@ -171,132 +173,16 @@ fn phases(raw: &[RawPhase], end: Option<SimInstant>, decoder: &mut Decoder) -> V
     phases
 }
 
-/// What faults and expectations are held against. What is missing was complained about already.
-struct Checks<'a> {
-    end: Option<SimInstant>,
-    phases: &'a [TimelinePhase],
-    nodes: Option<&'a [NodeSpec]>,
-    seed: Option<Seed>,
-}
-
-fn faults(raw: &[FaultForm], checks: &Checks<'_>, decoder: &mut Decoder) -> Vec<Fault> {
-    let list = KeyPath::of(&["faults"]);
-    if raw.len() > MOST_FAULTS {
-        decoder.blame(&list, &format!("more than {MOST_FAULTS} faults are not possible"));
-    }
-    let mut names = BTreeMap::new();
-    let mut faults = Vec::with_capacity(raw.len());
-    for (index, form) in raw.iter().enumerate() {
-        let path = list.index(index);
-        if let Some(name) = &form.name
-            && let Some(first) = names.insert(name.clone(), index)
-        {
-            let reason = format!("there is a fault {name} already: faults[{first}]");
-            decoder.blame(&path.key("name"), &reason);
-        }
-        let base = stretch(form, &path, checks, decoder);
-        match form.resolve(base.unwrap_or(Stretch::ALL)) {
-            Ok(fault) => {
-                if fault.what.subject() == Subject::Node {
-                    selects(&fault.which, &path.key("which"), checks, decoder);
-                }
-                if checks.end.is_some_and(|end| fault.when.from >= end) {
-                    let reason = "the fault begins after the end of the run";
-                    decoder.blame(&path.key("when").key("from"), reason);
-                }
-                faults.push(fault);
-            }
-            Err(complaints) => {
-                for Complaint { key, reason } in complaints {
-                    let path = key.iter().fold(path.clone(), |path, key| path.key(key));
-                    decoder.blame(&path, &reason);
-                }
-            }
-        }
-    }
-    faults
-}
-
-/// The phase that a fault's times count from.
-fn stretch(form: &FaultForm, path: &KeyPath, checks: &Checks<'_>, decoder: &mut Decoder) -> Option<Stretch> {
-    let during = form.when.during.as_deref()?;
-    let phase = checks.phases.iter().find(|phase| phase.name.as_str() == during);
-    if phase.is_none() {
-        let known = checks.phases.iter().map(|phase| phase.name.as_str());
-        let reason = format!("there is no phase {during:?}{}", known_ones(during, known));
-        decoder.blame(&path.key("when").key("during"), &reason);
-    }
-    phase.map(|phase| Stretch {
+/// The times of a phase.
+fn stretch(phase: &TimelinePhase) -> (FaultName, Stretch) {
+    let stretch = Stretch {
         from: phase.from,
         until: Some(phase.until),
-    })
+    };
+    (phase.name.clone(), stretch)
 }
 
-/// `; did you mean x?`, or what there is.
-fn known_ones<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let known: Vec<&str> = known.collect();
-    if let Some(near) = nearest(word, known.iter().copied()) {
-        return format!("; did you mean {near}?");
-    }
-    match known.len() {
-        0 => "; there is none at all".into(),
-        1..=MOST_LISTED => format!("; known are {}", known.join(", ")),
-        more => format!("; known are {more} others"),
-    }
-}
-
-/// Notes what in a selector fits no node. The number of nodes that names and labels select.
-fn selects(which: &Selector, path: &KeyPath, checks: &Checks<'_>, decoder: &mut Decoder) -> Option<u64> {
-    let nodes = checks.nodes?;
-    let mut vain = false;
-    for (index, glob) in which.names.iter().enumerate() {
-        if !nodes.iter().any(|node| glob.matches(&node.name)) {
-            let known = nodes.iter().map(|node| &*node.name);
-            let reason = format!("no node's name fits {glob}{}", known_ones(glob.as_str(), known));
-            decoder.blame(&path.key("names").index(index), &reason);
-            vain = true;
-        }
-    }
-    for (label, glob) in &which.labels {
-        let mut values: Vec<&str> = nodes
-            .iter()
-            .filter_map(|node| node.labels.get(label))
-            .map(|value| &**value)
-            .collect();
-        values.sort_unstable();
-        values.dedup();
-        let reason = if values.is_empty() {
-            let mut labels: Vec<&str> = nodes
-                .iter()
-                .flat_map(|node| node.labels.keys())
-                .map(|name| &**name)
-                .collect();
-            labels.sort_unstable();
-            labels.dedup();
-            format!(
-                "no node has a label {label}{}",
-                known_ones(label, labels.into_iter())
-            )
-        } else if values.iter().any(|value| glob.matches(value)) {
-            continue;
-        } else {
-            format!(
-                "no node's label fits {glob}{}",
-                known_ones(glob.as_str(), values.into_iter())
-            )
-        };
-        decoder.blame(&path.key("labels").key(label), &reason);
-        vain = true;
-    }
-    let seed = checks.seed.unwrap_or(Seed::root(0));
-    let picked = which.pick(&NodeList(nodes), seed).count();
-    if picked == 0 && !vain {
-        decoder.blame(path, "selects no node");
-    }
-    (!vain).then_some(picked as u64)
-}
-
-fn expectations(raw: &RawScenario, checks: &Checks<'_>, decoder: &mut Decoder) {
+fn expectations(raw: &RawScenario, faults: &[Fault], checks: &Checks<'_>, decoder: &mut Decoder) {
     for (index, expectation) in raw.expect.iter().enumerate() {
         let path = KeyPath::of(&["expect"]).index(index).key(expectation.word());
         if let Some((member, reason)) = expectation.complaint() {
@@ -323,7 +209,9 @@ fn expectations(raw: &RawScenario, checks: &Checks<'_>, decoder: &mut Decoder) {
             decoder.blame(&path, &reason);
         }
         if let Expectation::FaultHits { fault, .. } = expectation {
-            let names = raw.faults.iter().filter_map(|fault| fault.name.as_ref());
+            let given = raw.faults.iter().filter_map(|fault| fault.name.as_ref());
+            let inherited = faults.iter().filter(|_| raw.faults.is_empty());
+            let names = given.chain(inherited.map(|fault| &fault.name));
             let known: Vec<&str> = names.map(FaultName::as_str).collect();
             if !known.contains(&fault.as_str()) {
                 let hint = known_ones(fault.as_str(), known.into_iter());

@@ -99,6 +99,11 @@ impl Decoder {
         None
     }
 
+    /// Whether nothing is wrong so far.
+    pub(super) fn is_clean(&self) -> bool {
+        self.problems.is_empty()
+    }
+
     /// The problems found so far.
     pub(crate) fn into_problems(self) -> Vec<Problem> {
         self.problems

@@ -6,6 +6,7 @@
 
 mod clusters;
 mod decode;
+pub(crate) mod faults;
 mod fleet;
 mod layers;
 mod members;
@@ -21,6 +22,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use metalsim_actors::fault::{Change, Fault, FaultSet};
+use metalsim_actors::seed::Seed;
 use metalsim_actors::timing::Timing;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,6 +66,8 @@ pub struct Settings {
     pub events: Events,
     /// Simulated durations.
     pub timing: Timing,
+    /// Faults in force from the start; names are unique.
+    pub faults: Vec<Fault>,
     /// Durable state.
     pub state: State,
     /// Logging.
@@ -257,6 +262,14 @@ pub struct Runtime {
 }
 
 impl Settings {
+    /// The first snapshot of these faults, of this seed and fleet.
+    #[must_use]
+    pub fn fault_set(&self, faults: &[Fault]) -> FaultSet {
+        let none = FaultSet::none(Seed::root(self.seed));
+        none.changed(Change::Set(faults.to_vec()), &NodeList(&self.nodes))
+            .unwrap_or(none)
+    }
+
     /// Merges, decodes and validates the settings.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use metalsim_actors::fault::FaultForm;
 use metalsim_actors::fault::words::Role;
 use metalsim_actors::kube::controller::Behaviour;
 use metalsim_actors::timing::Timing;
@@ -33,6 +34,8 @@ pub(crate) struct Raw {
     pub(super) control: RawControl,
     pub(super) events: RawEvents,
     pub(super) timing: RawTiming,
+    /// What goes wrong from the start. Of two faults that strike at the same time and place, the first one wins.
+    pub(super) faults: Vec<FaultForm>,
     /// Decoded one by one, because each is laid over the default profile first.
     pub(super) profiles: BTreeMap<Box<str>, Value>,
     pub(super) state: RawState,
@@ -63,6 +66,7 @@ impl Default for Raw {
             control: RawControl::default(),
             events: RawEvents::default(),
             timing: RawTiming::default(),
+            faults: Vec::new(),
             profiles: BTreeMap::new(),
             state: RawState::default(),
             log: RawLog::default(),

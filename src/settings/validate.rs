@@ -7,10 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use metalsim_actors::seed::Seed;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::decode::Decoder;
+use super::faults::{Checks, faults};
 use super::fleet::{self, Labels, MOST_NODES, Members, NodeSpec, Part};
 use super::layers::KeyPath;
 use super::members;
@@ -127,10 +129,19 @@ pub(super) fn validate(raw: Raw, decoder: &mut Decoder) -> Settings {
         });
     }
     members::without_control_plane(&parts, decoder);
+    let nodes = expand(parts, decoder);
+    let checks = Checks {
+        end: None,
+        phases: &[],
+        // What is wrong with the fleet is no second mistake of the faults.
+        nodes: decoder.is_clean().then_some(&*nodes),
+        seed: Some(Seed::root(raw.seed)),
+    };
+    let faults = faults(&raw.faults, &checks, decoder);
     Settings {
         seed: raw.seed,
         speed: raw.speed,
-        nodes: expand(parts, decoder),
+        nodes,
         redfish,
         agent,
         ironic,
@@ -140,6 +151,7 @@ pub(super) fn validate(raw: Raw, decoder: &mut Decoder) -> Settings {
         control,
         events: events(raw.events, decoder),
         timing: raw.timing.into(),
+        faults,
         state: State { store: Store::None },
         log: Log {
             filter: raw.log.level,

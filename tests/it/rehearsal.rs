@@ -85,6 +85,48 @@ fn a_scenario_that_holds_ends_with_0_and_one_that_does_not_with_1() {
     );
 }
 
+/// Runs a shipped scenario without an Ironic, and tells which of its expectations did not hold, by their words.
+fn failed_without_ironic(name: &str, change: impl FnOnce(&mut Value)) -> Vec<String> {
+    let folder = TempDir::new().unwrap();
+    let report = folder.path().join("report.json");
+    let file = prepared(&folder, name, |scenario| {
+        change(scenario);
+        scenario["report"] = json!({"json": report});
+    });
+    // Nobody listens on the port of discarded bytes.
+    let output = rehearse(&file, &["ironic.api_url=http://127.0.0.1:9".into()]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    assert_eq!(report["held"], false);
+    let mut words: Vec<String> = report["verdicts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|verdict| verdict["held"] == false)
+        .map(|verdict| verdict["expectation"].as_str().unwrap().to_owned())
+        .collect();
+    words.sort();
+    words
+}
+
+#[test]
+fn scenarios_about_ironic_do_not_hold_without_it() {
+    let fast = |scenario: &mut Value| scenario["speed"] = json!(2000);
+    let lossy = failed_without_ironic("lossy-bmcs.yaml", fast);
+    assert_eq!(lossy.len(), 3, "{lossy:#?}");
+    let outage = failed_without_ironic("ironic-outage.yaml", fast);
+    assert_eq!(outage.len(), 2, "{outage:#?}");
+    let soak = failed_without_ironic("quiet-soak.yaml", |scenario| {
+        scenario["speed"] = json!(10_000);
+        scenario["fleet"][0]["count"] = json!(20);
+    });
+    assert!(
+        soak.iter().any(|words| words.contains("agent_ready")),
+        "{soak:#?}"
+    );
+    assert!(soak.iter().any(|words| words.contains("ironic")), "{soak:#?}");
+}
+
 #[test]
 fn a_scenario_that_cannot_be_used_ends_with_2() {
     let folder = TempDir::new().unwrap();

@@ -183,6 +183,37 @@ fn the_faults_of_a_file_strike() {
 }
 
 #[test]
+fn faults_of_the_settings_are_those_of_a_scenario_that_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let base = Sources {
+        files: vec![file("base.yaml", "faults: [{name: deaf, what: reset_ignored}]\n")],
+        ..Sources::default()
+    };
+    let names = |text: &str| -> Vec<String> {
+        let scenario = Scenario::load(&file("scenario.yaml", text), &base).unwrap();
+        scenario
+            .faults
+            .iter()
+            .map(|fault| fault.name.to_string())
+            .collect()
+    };
+    let expect = "duration: 1h\nexpect: [fault_hits: {fault: deaf, at_least: 1}]\n";
+    assert_eq!(names(expect), ["deaf"]);
+    assert_eq!(
+        names("duration: 1h\nfaults: [{name: own, what: os_hangs}]\n"),
+        ["own"]
+    );
+    let inside = file("inside.yaml", "duration: 1h\nsettings: {faults: []}\n");
+    let Invalid(problems) = Scenario::load(&inside, &base).unwrap_err();
+    assert_eq!(problems[0].key, "settings.faults", "{problems:?}");
+}
+
+#[test]
 fn the_command_says_what_is_wrong_and_exits_with_2() {
     let good = metalsim(&[
         "scenario",

@@ -162,6 +162,33 @@ fn the_three_formats_say_the_same() {
 }
 
 #[test]
+fn faults_are_in_force_from_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "fleet: [{name: 'n-{}', count: 4}]\n\
+                faults:\n\
+                - {name: deaf, which: {names: [n-2]}, when: {from: 1m}, what: reset_ignored}\n\
+                - {name: slow, what: {bmc_slow: {delay: {uniform: [1s, 2s]}}}}\n";
+    let sources = Sources {
+        files: vec![file(&folder, "faulty.yaml", text)],
+        ..Sources::default()
+    };
+    let settings = Settings::load(&sources).unwrap();
+    let set = settings.fault_set(&settings.faults);
+    let picked = |name| set.picked(name).unwrap().iter().count();
+    assert_eq!((picked("deaf"), picked("slow")), (1, 4));
+    assert_eq!(
+        settings.effective["faults"][0]["what"],
+        serde_json::json!({"reset_ignored": {}})
+    );
+    let nobody = file(&folder, "nobody.yaml", &text.replace("[n-2]", "[n-9]"));
+    let sources = Sources {
+        files: vec![nobody],
+        ..Sources::default()
+    };
+    assert_eq!(wrong_keys(&sources), ["faults[0].which.names[0]"]);
+}
+
+#[test]
 fn later_layers_win() {
     let folder = tempfile::tempdir().unwrap();
     let first = file(

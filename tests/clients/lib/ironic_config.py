@@ -24,6 +24,8 @@ class IronicOptions:
     agent_api_url: str | None = None
     """What Ironic tells the ramdisk to call, when that is not its own address (a proxy in between)."""
     debug: bool = False
+    hash_once: bool = True
+    """Keep the result of a hash that Ironic computes anew before each Redfish call: see hash_once/sitecustomize.py."""
     tls: Authority | None = None
     """Serve the API over TLS with a certificate of this authority, put its certificate on boot media, and take
     no agent that does not serve TLS too."""

@@ -16,6 +16,8 @@ from .ironic_config import IronicOptions, write_config
 from .process import Child, free_port
 from .waiting import wait_until
 
+HASH_ONCE = Path(__file__).resolve().parent / "hash_once"
+
 
 class IronicServer:
     """One Ironic with its file server. Killed and started again it has the same address and database."""
@@ -56,7 +58,9 @@ class IronicServer:
                     stderr=subprocess.STDOUT,
                 )
         self._log_start = self.log.stat().st_size
-        self._child = Child("ironic", [_program("ironic"), "--config-file", str(self.config)], self.log)
+        path = {"PYTHONPATH": str(HASH_ONCE)} if self.options.hash_once else {}
+        command = [_program("ironic"), "--config-file", str(self.config)]
+        self._child = Child("ironic", command, self.log, path)
         wait_until("Ironic is up", self._is_up, limit=120, describe=self._child.tail)
         return self
 

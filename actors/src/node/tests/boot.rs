@@ -72,6 +72,7 @@ fn phases_tell_how_long_they_lasted() {
         (Phase::PoweringOn, 2),
         (Phase::Post, 30),
         (Phase::NoBootDevice, 3568),
+        (Phase::PoweringOff, 0),
     ];
     assert_eq!(lasted, expected);
 }
