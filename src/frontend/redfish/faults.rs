@@ -165,7 +165,7 @@ impl Visit {
 
     /// What an earlier read of the same resource was answered, if that is answered again.
     pub(super) fn earlier(&self, state: &RedfishState, request: &HttpRequest) -> Option<HttpResponse> {
-        if !matches!(self.method, Method::Get | Method::Head) {
+        if state.stale.is_empty() || !matches!(self.method, Method::Get | Method::Head) {
             return None;
         }
         let earlier = state.stale.find(self.node.identity().index, &resource(request))?;

@@ -106,11 +106,13 @@ impl Earlier {
 }
 
 impl StaleReads {
+    /// Whether nothing is kept, as without such faults.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.any.load(Ordering::Acquire)
+    }
+
     /// The latest answer for this path and query that was kept.
     pub(super) fn find(&self, node: NodeIndex, path: &str) -> Option<Arc<Earlier>> {
-        if !self.any.load(Ordering::Acquire) {
-            return None;
-        }
         self.lock().nodes.get(&node)?.by_path.get(path).cloned()
     }
 
@@ -141,7 +143,7 @@ impl StaleReads {
 
     /// Drops what no fault in force asks for.
     pub(super) fn review(&self, directory: &Directory) {
-        if !self.any.load(Ordering::Acquire) {
+        if self.is_empty() {
             return;
         }
         let Some(version) = directory.nodes().first().map(|node| node.faults_version()) else {
