@@ -1,7 +1,7 @@
 """Faults of BMCs as the library sees them that Ironic talks to BMCs with.
 
-Each test has two nodes of one service: a fault picks the first, the second must be as ever, and the first again when the
-fault is gone. Faults come and go over the control API while the server runs.
+Each test has two nodes of one service: a fault picks the first, the second must be as ever, and the first
+again when the fault is gone. Faults come and go over the control API while the server runs.
 """
 
 from __future__ import annotations
@@ -269,7 +269,7 @@ def test_stale_reads(
     slot.insert_media(IMAGE)
     slot.refresh()
     assert slot.image == IMAGE, "of other resources it tells the truth"
-    # What is so decides about a change, not what was told: sushy's entity tag is refused, and it tries without.
+    # What is so decides about a change: the entity tag that sushy was told is refused, and it tries without.
     hit.system().set_indicator_led(sushy.IndicatorLED.LIT)
     assert "returned code 412" in caplog.text
     assert hit.system().indicator_led == sushy.IndicatorLED.OFF
@@ -586,7 +586,7 @@ def test_a_task_fails(faults: Faults, hit: Client, spared: Client) -> None:
 
 
 def test_faults_of_requests_befall_updates(faults: Faults, hit: Client, spared: Client) -> None:
-    """The service is there for all nodes: whose faults count is said by the body, or by the name of a part."""
+    """The service is there for all nodes: the body, or the name of a part, says whose faults count."""
     image = "http://127.0.0.1:9/firmware/bmc-7.8.9.bin"
     faults.add({"bmc_status": {"status": 500, "routes": ["**/UpdateService/**"]}})
     with pytest.raises(exceptions.ServerSideError):
