@@ -99,6 +99,8 @@ pub struct Timing {
     pub agent_commands: Vec<(Box<str>, Latency)>,
     /// From an accepted virtual media request to the slot's new state.
     pub virtual_media: Latency,
+    /// From an accepted firmware update to the end of its task.
+    pub firmware_update: Latency,
 }
 
 impl Default for Timing {
@@ -114,6 +116,7 @@ impl Default for Timing {
             agent_command: Latency::millis(1000),
             agent_commands: Vec::new(),
             virtual_media: Latency::ZERO,
+            firmware_update: Latency::millis(60_000),
         }
     }
 }
@@ -133,6 +136,7 @@ impl Timing {
             agent_command: Latency::ZERO,
             agent_commands: Vec::new(),
             virtual_media: Latency::ZERO,
+            firmware_update: Latency::ZERO,
         }
     }
 

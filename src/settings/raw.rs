@@ -339,6 +339,7 @@ pub(super) struct RawTiming {
     pub(super) agent_command: LatencyValue,
     pub(super) agent_commands: BTreeMap<Box<str>, LatencyValue>,
     pub(super) virtual_media: LatencyValue,
+    pub(super) firmware_update: LatencyValue,
 }
 
 impl Default for RawTiming {
@@ -355,6 +356,7 @@ impl Default for RawTiming {
             agent_command,
             agent_commands,
             virtual_media,
+            firmware_update,
         } = Timing::default();
         Self {
             power_on: LatencyValue(power_on),
@@ -370,6 +372,7 @@ impl Default for RawTiming {
                 .map(|(name, latency)| (name, LatencyValue(latency)))
                 .collect(),
             virtual_media: LatencyValue(virtual_media),
+            firmware_update: LatencyValue(firmware_update),
         }
     }
 }
@@ -391,6 +394,7 @@ impl From<RawTiming> for Timing {
                 .map(|(name, latency)| (name, latency.0))
                 .collect(),
             virtual_media: raw.virtual_media.0,
+            firmware_update: raw.firmware_update.0,
         }
     }
 }

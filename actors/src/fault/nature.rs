@@ -100,7 +100,9 @@ impl What {
                 | Self::BmcBadBody { routes, methods, .. },
                 Site::RedfishRequest { method, route } | Site::RedfishResponse { method, route },
             ) => any(methods, method) && fits(routes, route),
-            (Self::BmcStaleReads { routes, .. }, Site::RedfishRead { route }) => fits(routes, route),
+            (Self::BmcStaleReads { routes, age: limit }, Site::RedfishRead { route, age }) => {
+                age <= limit.0 && fits(routes, route)
+            }
             (Self::ResetIgnored { types }, Site::Reset { reset }) => any(types, reset),
             (Self::SessionExpires { after }, Site::RedfishSession { age }) => age >= after.0,
             (

@@ -291,6 +291,20 @@ impl FaultSet {
         self.sites.contains(kind) && self.nodes.contains(node)
     }
 
+    /// Whether a fault could ever strike the node at this very site. Counts nothing.
+    #[must_use]
+    pub fn concerns(&self, site: Site<'_>, node: NodeIndex) -> bool {
+        let kind = site.kind();
+        self.touches(kind, node)
+            && self
+                .by_site
+                .get(kind as usize)
+                .into_iter()
+                .flatten()
+                .filter_map(|place| self.rules.get(usize::from(*place)))
+                .any(|rule| rule.nodes.contains(node) && rule.fault.what.applies_to(site))
+    }
+
     /// Whether any fault could ever strike the node: one bit is looked at.
     #[must_use]
     pub fn touches_node(&self, node: NodeIndex) -> bool {

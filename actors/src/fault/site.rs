@@ -42,7 +42,7 @@ sites! {
     RedfishSession: Node, Occasion;
     /// A Redfish request is about to be served.
     RedfishRequest: Node, Occasion;
-    /// A Redfish resource is about to be read.
+    /// A Redfish resource is about to be read that was read before.
     RedfishRead: Node, Occasion;
     /// A Redfish answer with a body is about to be sent.
     RedfishResponse: Node, Occasion;
@@ -131,6 +131,8 @@ pub enum Site<'a> {
     RedfishRead {
         /// Path template.
         route: &'a str,
+        /// How long ago the resource was read that could be answered again, in simulated time.
+        age: Duration,
     },
     /// [`SiteKind::RedfishSession`].
     RedfishSession {

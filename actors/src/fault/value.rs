@@ -120,7 +120,7 @@ impl JsonSchema for Chance {
 }
 
 /// A pattern of names or paths: `*` is anything but a slash, `**` anything, `?` one character, `[a-c]` one of a set,
-/// `{a,b}` one of several.
+/// `{a,b}` one of several; `{id}` is the parameter of a path template.
 #[derive(Clone, Debug)]
 pub struct Glob {
     text: Box<str>,
@@ -157,7 +157,7 @@ impl FromStr for Glob {
         if text.len() > LONGEST_GLOB {
             return Err(format!("a pattern must not be longer than {LONGEST_GLOB} bytes"));
         }
-        let glob = GlobBuilder::new(text)
+        let glob = GlobBuilder::new(&with_literal_parameters(text))
             .literal_separator(true)
             .build()
             .map_err(|error| format!("{text:?} is no pattern: {}", error.kind()))?;
@@ -166,6 +166,31 @@ impl FromStr for Glob {
             matcher: glob.compile_matcher(),
         })
     }
+}
+
+/// Braces around one word stand for themselves: such are the parameters of path templates, which patterns are compared with.
+fn with_literal_parameters(text: &str) -> String {
+    let mut changed = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        changed.push_str(before);
+        match after.split_once('}') {
+            Some((word, behind))
+                if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()) =>
+            {
+                changed.push_str("[{]");
+                changed.push_str(word);
+                changed.push_str("[}]");
+                rest = behind;
+            }
+            _ => {
+                changed.push('{');
+                rest = after;
+            }
+        }
+    }
+    changed.push_str(rest);
+    changed
 }
 
 impl fmt::Display for Glob {
@@ -302,6 +327,21 @@ mod tests {
         );
         for bad in ["", "[a", "{a"] {
             assert!(bad.parse::<Glob>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn parameters_of_path_templates_fit_themselves() {
+        for (pattern, fits) in [
+            ("/redfish/v1/Systems/{id}", true),
+            ("/redfish/v1/Systems/*", true),
+            ("/redfish/v1/{Systems,Managers}/{id}", true),
+            ("/redfish/v1/{Managers,Chassis}/{id}", false),
+            ("**/{id}", true),
+            ("/redfish/v1/Systems/{id}/**", false),
+        ] {
+            let glob: Glob = pattern.parse().unwrap();
+            assert_eq!(glob.matches("/redfish/v1/Systems/{id}"), fits, "{pattern}");
         }
     }
 

@@ -67,7 +67,7 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         methods: Vec<Method>,
     },
-    /// Reads answer with what an earlier read of the same resource answered.
+    /// Reads answer with what an earlier read of the same resource answered, its entity tag included. Changes are made to what is so.
     BmcStaleReads {
         /// An answer older than this is made anew. Simulated time.
         age: Span,
@@ -112,15 +112,15 @@ pub enum What {
     },
     /// Ejecting is accepted and the medium stays.
     MediaEjectIgnored {},
-    /// A Redfish session ends before its time.
+    /// A Redfish session ends before its time, as it is used for the node. Where one address serves many nodes, it is gone for all of them.
     SessionExpires {
         /// Sessions younger than this live on. Simulated time.
         #[serde(default)]
         after: Span,
     },
-    /// A Redfish task that begins while the fault lasts never ends.
+    /// A Redfish task that begins while the fault lasts never ends: only its deletion does.
     TaskNeverEnds {},
-    /// A Redfish task ends with an exception.
+    /// A Redfish task that begins while the fault lasts ends with an exception, and changes nothing.
     TaskFails {
         /// Message of the task.
         #[serde(default, skip_serializing_if = "Option::is_none")]

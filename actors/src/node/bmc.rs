@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Refused;
 use super::profile::{BiosValue, HardwareProfile};
+use super::update::{Component, Task, Updates};
 use crate::time::SimInstant;
 
 pub use crate::wire::redfish::vocabulary::{
@@ -151,6 +152,10 @@ pub enum LogEvent {
     MediaEjected(Box<str>),
     /// BIOS settings were applied.
     BiosApplied,
+    /// A firmware update was done.
+    FirmwareUpdated(Component),
+    /// A firmware update failed.
+    FirmwareUpdateFailed(Component),
 }
 
 /// An entry of the event log.
@@ -177,6 +182,8 @@ pub struct Bmc {
     /// Shared, because the node is copied for every step and the log seldom changes in one.
     pub(super) log: Option<Arc<VecDeque<LogEntry>>>,
     pub(super) log_count: u32,
+    /// Shared for the same reason.
+    pub(super) updates: Option<Arc<Updates>>,
 }
 
 /// What a Redfish client can ask of the BMC.
@@ -224,6 +231,15 @@ pub enum BmcCommand {
     },
     /// `#LogService.ClearLog`.
     ClearLog,
+    /// `#UpdateService.SimpleUpdate` for this node.
+    UpdateFirmware {
+        /// Whose firmware.
+        component: Component,
+        /// URI of the image.
+        image: Arc<str>,
+    },
+    /// `DELETE` of a task; one that runs is called off.
+    DeleteTask(u32),
 }
 
 impl Bmc {
@@ -249,7 +265,38 @@ impl Bmc {
             clock_offset_millis: 0,
             log: None,
             log_count: 0,
+            updates: None,
         }
+    }
+
+    /// The tasks that are kept, oldest first.
+    pub fn tasks(&self) -> impl DoubleEndedIterator<Item = &Task> {
+        self.updates.iter().flat_map(|updates| updates.tasks())
+    }
+
+    /// Version of the firmware in force.
+    #[must_use]
+    pub fn firmware_version<'a>(&'a self, profile: &'a HardwareProfile, component: Component) -> &'a str {
+        let updated = self
+            .updates
+            .as_ref()
+            .and_then(|updates| updates.version(component));
+        updated.map_or_else(
+            || match component {
+                Component::Bios => &*profile.bios.version,
+                Component::Bmc => &*profile.bmc.firmware_version,
+            },
+            |version| &**version,
+        )
+    }
+
+    /// When the first task ends.
+    pub(super) fn deadline(&self) -> Option<SimInstant> {
+        self.updates.as_ref()?.deadline()
+    }
+
+    pub(super) fn updates_mut(&mut self) -> &mut Updates {
+        Arc::make_mut(self.updates.get_or_insert_default())
     }
 
     /// Boot override, boot mode and HTTP boot URI.
@@ -421,6 +468,9 @@ impl Bmc {
 
     /// What the power-on self test does with settings that waited for it.
     pub(super) fn apply_pending(&mut self, now: SimInstant) {
+        if self.updates.is_some() {
+            self.updates_mut().self_tested();
+        }
         self.secure_boot.current_boot = self.secure_boot.enable && self.secure_boot.keys_present;
         let Some(bios) = &mut self.bios else { return };
         if bios.pending.is_empty() && !bios.reset_pending {

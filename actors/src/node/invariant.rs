@@ -2,6 +2,7 @@
 
 use super::Node;
 use super::firmware::{Host, System};
+use super::update::TASKS;
 
 /// A rule that holds between any two steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,8 +11,10 @@ pub enum Invariant {
     AgentOnlyInRamdisk,
     /// An installed system exists exactly while one from the disk runs.
     OsOnlyFromDisk,
-    /// A host without power waits for nothing.
+    /// A host without power waits for nothing; its BMC may.
     OffIsIdle,
+    /// At most one firmware update runs, and few tasks are kept.
+    OneUpdateAtATime,
     /// A running command is the newest result and shows as running; no other does.
     OneCommandAtATime,
     /// The command history stays within its bound.
@@ -43,8 +46,12 @@ pub fn check(node: &Node) -> Result<(), Invariant> {
         .is_some_and(|os| os.restarts_at().is_some() && !os.stage().is_up());
     ensure(!restarts_early, Invariant::OnlyWhatIsUpRestarts)?;
     if *node.host() == Host::Off {
-        ensure(node.own_deadline().is_none(), Invariant::OffIsIdle)?;
+        let waits = [node.host_deadline(), node.agent_deadline(), node.os_deadline()];
+        ensure(waits.iter().all(Option::is_none), Invariant::OffIsIdle)?;
     }
+    let updates = node.bmc().tasks().filter(|task| task.is_running()).count();
+    let few = updates <= 1 && node.bmc().tasks().count() <= TASKS;
+    ensure(few, Invariant::OneUpdateAtATime)?;
     let Some(agent) = node.agent() else { return Ok(()) };
     let running = agent
         .commands

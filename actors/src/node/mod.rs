@@ -7,6 +7,7 @@
 //! | part | file |
 //! | --- | --- |
 //! | management controller | [`bmc`] |
+//! | its firmware updates | [`update`] |
 //! | power, self test, choice of the boot target | [`firmware`] |
 //! | disk | [`disk`] |
 //! | agent in the ramdisk | [`agent`] |
@@ -26,6 +27,7 @@ pub mod profile;
 mod step;
 #[cfg(test)]
 mod tests;
+pub mod update;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -135,6 +137,8 @@ pub enum Reply {
     Agent(AgentReply),
     /// A fault made it fail, with this status.
     Failed(HttpStatus),
+    /// It goes on as the task of this number.
+    Task(u32),
 }
 
 /// Why an event was not taken. The node is unchanged.
@@ -166,6 +170,12 @@ pub enum Refused {
         /// Its type.
         expected: &'static str,
     },
+    /// Another firmware update is under way.
+    #[error("a firmware update is under way")]
+    UpdateRunning,
+    /// No such task.
+    #[error("no task {0}")]
+    UnknownTask(u32),
     /// No agent is running or it no longer answers: the connection is to be dropped without an answer.
     #[error("no agent answers on this node")]
     NoAgent,
@@ -347,10 +357,13 @@ impl Node {
 
     /// The same, but for what faults begin and end by themselves.
     fn own_deadline(&self) -> Option<SimInstant> {
-        [self.host_deadline(), self.agent_deadline(), self.os_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let deadlines = [
+            self.host_deadline(),
+            self.agent_deadline(),
+            self.os_deadline(),
+            self.bmc.deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     fn host_deadline(&self) -> Option<SimInstant> {

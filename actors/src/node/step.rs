@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::agent::inventory::{self, Flaws};
-use super::agent::link::Context;
-use super::agent::{Aftermath, Agent, Change};
+use super::agent::Agent;
 use super::bmc::{BmcCommand, BootTarget, LogEvent, MediaType, OverrideEnabled};
 use super::effect::{
     BootFailure, BootImage, BootRequest, BootResult, CallKind, Cause, Effect, Effects, Outcome, PhaseChange,
@@ -19,9 +17,11 @@ use crate::ids::Epoch;
 use crate::seed::Seed;
 use crate::time::SimInstant;
 
+mod agent;
 mod faults;
 mod power;
 mod system;
+mod update;
 
 pub(super) use self::faults::Meeting;
 
@@ -151,6 +151,8 @@ impl Node {
                 self.advance_host(at, out);
             } else if self.agent_deadline() == Some(due) {
                 self.advance_agent(at, out);
+            } else if self.bmc.deadline() == Some(due) {
+                self.finish_updates(at);
             } else {
                 self.advance_os(at, out);
             }
@@ -445,83 +447,12 @@ impl Node {
             BmcCommand::SetAssetTag(tag) => self.bmc.asset_tag = (!tag.is_empty()).then_some(tag),
             BmcCommand::SetClock { offset_millis } => self.bmc.clock_offset_millis = offset_millis,
             BmcCommand::ClearLog => self.bmc.log = None,
+            BmcCommand::UpdateFirmware { component, image } => {
+                return self.begin_update(now, component, image, out);
+            }
+            BmcCommand::DeleteTask(number) => self.delete_task(number)?,
         }
         Ok(Reply::Done)
-    }
-
-    // --- agent --------------------------------------------------------------------------------------------------
-
-    /// Calls `talk` with the agent and its surroundings.
-    fn with_agent<T>(
-        &mut self,
-        now: SimInstant,
-        talk: impl FnOnce(&mut Agent, &Context<'_>) -> T,
-    ) -> Option<T> {
-        let seed = self.draw("agent");
-        let context = Context {
-            now,
-            speed: self.kind.speed,
-            seed,
-            settings: &self.kind.agent,
-            node_id: &self.identity.id,
-        };
-        self.agent.as_deref_mut().map(|agent| talk(agent, &context))
-    }
-
-    fn advance_agent(&mut self, now: SimInstant, out: &mut Effects) {
-        let epoch = self.epoch;
-        if let Some(agent) = self.agent.as_mut().filter(|agent| agent.late) {
-            agent.late = false;
-            return;
-        }
-        if let Some(Some((aftermath, record))) =
-            self.with_agent(now, |agent, context| agent.finish_due(context))
-        {
-            out.push(epoch, record);
-            self.apply_aftermath(now, aftermath);
-            return;
-        }
-        let (identity, kind, mode) = (
-            Arc::clone(&self.identity),
-            Arc::clone(&self.kind),
-            self.bmc.boot().mode,
-        );
-        let Some(agent) = self.agent.as_deref() else {
-            return;
-        };
-        let parameters = Arc::clone(&agent.parameters);
-        let flaws = if agent.looks_at_hardware(now) {
-            Flaws::of(&self.strike_all(Site::Plain(SiteKind::AgentInventory), now, out))
-        } else {
-            Flaws::default()
-        };
-        let inventory = || inventory::inspection_data(&identity, &kind, mode, &parameters, &flaws);
-        let addresses = || inventory::addresses(&identity, &flaws);
-        let call = |agent: &mut Agent, context: &Context<'_>| agent.due_call(context, inventory, addresses);
-        if let Some(Some(effect)) = self.with_agent(now, call) {
-            out.push(epoch, effect);
-        }
-    }
-
-    pub(super) fn apply_aftermath(&mut self, now: SimInstant, aftermath: Aftermath) {
-        for change in aftermath.changes {
-            match change {
-                Change::Disk(change) => self.disk.apply(change),
-                Change::PowerOff => {
-                    self.touch();
-                    self.power_off(now, false, false);
-                }
-                Change::Reboot => {
-                    self.touch();
-                    self.restart(now);
-                }
-                Change::FallSilent => {
-                    if let Some(agent) = &mut self.agent {
-                        agent.fall_silent();
-                    }
-                }
-            }
-        }
     }
 
     // --- outcomes -----------------------------------------------------------------------------------------------

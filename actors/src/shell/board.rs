@@ -52,6 +52,12 @@ impl FaultBoard {
         self.current.load_full()
     }
 
+    /// Version of the snapshot in force.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.current.load().version()
+    }
+
     /// The snapshot in force, if any of its faults could ever strike the node.
     #[must_use]
     pub fn against(&self, node: NodeIndex) -> Option<Arc<FaultSet>> {

@@ -281,6 +281,20 @@ impl NodeRef {
         struck
     }
 
+    /// Whether a fault could ever strike at this very site. Counts and records nothing.
+    #[must_use]
+    pub fn concerned(&self, site: Site<'_>) -> bool {
+        let index = self.identity.index;
+        let faults = self.services.faults.against_at(site.kind(), index);
+        faults.is_some_and(|faults| faults.concerns(site, index))
+    }
+
+    /// Version of the faults in force, which are those of all nodes.
+    #[must_use]
+    pub fn faults_version(&self) -> u64 {
+        self.services.faults.version()
+    }
+
     fn record_fault(&self, now: SimInstant, struck: &Struck) {
         let recorder = &self.services.recorder;
         recorder.fault(Whom::Node(self.identity.id), &FaultHit::new(now, struck));

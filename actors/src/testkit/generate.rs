@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use crate::node::bmc::{BootTarget, OverrideEnabled, ResetType};
 use crate::node::effect::CallError;
+use crate::node::update::Component;
 
 /// Something that a test does to a node.
 #[derive(Clone, Debug)]
@@ -30,6 +31,10 @@ pub enum Action {
     Intruder,
     /// These faults are in force from now on, and no others: each a table without a name, as JSON.
     Faults(Vec<&'static str>),
+    /// A firmware update.
+    Update(Component),
+    /// The newest task, or one that never was, is deleted.
+    DeleteTask(bool),
 }
 
 /// Faults that the node itself meets.
@@ -98,5 +103,7 @@ pub fn action() -> impl Strategy<Value = Action> {
         4 => proptest::sample::select(commands.to_vec()).prop_map(Action::Command),
         1 => Just(Action::Intruder),
         2 => proptest::sample::subsequence(FAULTS.to_vec(), 0..4).prop_map(Action::Faults),
+        2 => proptest::sample::select(&Component::ALL[..]).prop_map(Action::Update),
+        1 => any::<bool>().prop_map(Action::DeleteTask),
     ]
 }

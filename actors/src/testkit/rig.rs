@@ -335,7 +335,7 @@ impl Rig {
         };
         match self.apply(Event::Agent(request))? {
             Reply::Agent(reply) => Ok(reply),
-            Reply::Done | Reply::Failed(_) => panic!("the agent answers"),
+            Reply::Done | Reply::Failed(_) | Reply::Task(_) => panic!("the agent answers"),
         }
     }
 

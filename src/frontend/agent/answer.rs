@@ -134,7 +134,9 @@ impl Call {
 fn reply(asked: Result<Reply, AskError>) -> Result<AgentReply, Fault> {
     match asked? {
         Reply::Agent(reply) => Ok(reply),
-        Reply::Done | Reply::Failed(_) => Err(Fault::Status(500, "unexpected reply".to_owned())),
+        Reply::Done | Reply::Failed(_) | Reply::Task(_) => {
+            Err(Fault::Status(500, "unexpected reply".to_owned()))
+        }
     }
 }
 

@@ -237,6 +237,12 @@ impl From<Refused> for RedfishError {
                     .about(format!("#/Attributes/{name}"))
                     .advise(&format!("The attribute is of type {expected}.")),
             ),
+            Refused::UpdateRunning => Self::new(StatusCode::CONFLICT, &message::RESOURCE_IN_USE, &[]),
+            Refused::UnknownTask(number) => Self::new(
+                StatusCode::NOT_FOUND,
+                &message::RESOURCE_NOT_FOUND,
+                &["Task", &number.to_string()],
+            ),
             // None of them answers a command of the BMC.
             Refused::NoAgent | Refused::Agent(_) | Refused::Stale => Self::internal(),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::body::{BoxBody, SizedStream, to_bytes_limited};
 use actix_web::dev::ServiceResponse;
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
 use actix_web::http::{Method as HttpMethod, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -14,10 +14,12 @@ use futures_util::{StreamExt as _, stream};
 use metalsim_actors::fault::words::{BadBody, Method, Unreachable};
 use metalsim_actors::fault::{Site, SiteKind, Struck, What};
 use metalsim_actors::shell::NodeRef;
+use metalsim_actors::time::SimInstant;
 use metalsim_actors::wire::redfish::message;
 
 use super::error::RedfishError;
 use super::state::RedfishState;
+use super::tasks::part_of_node;
 use crate::frontend::connection::Connection;
 
 /// Longest time for which a request is left without an answer. Clients give up long before.
@@ -33,12 +35,19 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    /// Of a request whose path names a node.
+    /// Of a request whose path names a node, or something that belongs to one.
     pub(super) fn of(request: &HttpRequest) -> Option<Self> {
         let state = request.app_data::<web::Data<RedfishState>>()?;
-        let node = state
-            .directory
-            .get(&request.match_info().get("id")?.parse().ok()?)?;
+        let named = request.match_info();
+        let id = match named.get("id") {
+            Some(id) => id.parse().ok()?,
+            None => part_of_node(named.get("task").or_else(|| named.get("software"))?)?.0,
+        };
+        Self::to(state.directory.get(&id)?, request)
+    }
+
+    /// Of a request whose body names the node.
+    pub(super) fn to(node: Arc<NodeRef>, request: &HttpRequest) -> Option<Self> {
         let method = match *request.method() {
             HttpMethod::GET => Method::Get,
             HttpMethod::HEAD => Method::Head,
@@ -75,13 +84,44 @@ impl Visit {
         false
     }
 
+    /// What a request gets instead of being served, if it gets something else.
+    pub(super) async fn instead(&self, state: &RedfishState, request: &HttpRequest) -> Option<HttpResponse> {
+        if self.ends_session(state, request) {
+            return Some(RedfishError::no_valid_session().response());
+        }
+        if !self.logs_in() {
+            return Some(RedfishError::unauthorized(request.path()).response());
+        }
+        self.fails().await
+    }
+
+    /// Whether the session whose token the request has ends here. It is gone then, for the other nodes of its service too.
+    fn ends_session(&self, state: &RedfishState, request: &HttpRequest) -> bool {
+        if !self.node.concerned(Site::Plain(SiteKind::RedfishSession)) {
+            return false;
+        }
+        let token = request.headers().get("X-Auth-Token");
+        let Some(token) = token.and_then(|token| token.to_str().ok()) else {
+            return false;
+        };
+        let Some(opened) = state.sessions.opened(token) else {
+            return false;
+        };
+        let age = state.clock.now().since(opened);
+        let ends = self.node.strike(Site::RedfishSession { age }).is_some();
+        if ends {
+            state.sessions.end(token);
+        }
+        ends
+    }
+
     /// Whether right credentials are taken.
-    pub(super) fn logs_in(&self) -> bool {
+    fn logs_in(&self) -> bool {
         self.node.strike(Site::Plain(SiteKind::RedfishLogin)).is_none()
     }
 
-    /// What a request gets instead of being served, if it gets something else. Delays pass first.
-    pub(super) async fn instead(&self) -> Option<HttpResponse> {
+    /// The error that a request is answered with, if it is. Delays pass first.
+    async fn fails(&self) -> Option<HttpResponse> {
         let site = Site::RedfishRequest {
             method: self.method,
             route: &self.route,
@@ -123,8 +163,44 @@ impl Visit {
         answer
     }
 
+    /// What an earlier read of the same resource was answered, if that is answered again.
+    pub(super) fn earlier(&self, state: &RedfishState, request: &HttpRequest) -> Option<HttpResponse> {
+        if state.stale.is_empty() || !matches!(self.method, Method::Get | Method::Head) {
+            return None;
+        }
+        let earlier = state.stale.find(self.node.identity().index, &resource(request))?;
+        let site = Site::RedfishRead {
+            route: &self.route,
+            age: earlier.age(state.clock.now()),
+        };
+        self.node.strike(site)?;
+        Some(earlier.again(request.headers().get(IF_NONE_MATCH)))
+    }
+
+    /// Keeps an answer that a fault could want to have given again.
+    pub(super) async fn keep(
+        &self,
+        state: &RedfishState,
+        asked: SimInstant,
+        response: ServiceResponse<BoxBody>,
+    ) -> ServiceResponse<BoxBody> {
+        let site = Site::RedfishRead {
+            route: &self.route,
+            age: Duration::ZERO,
+        };
+        if self.method != Method::Get || !self.node.concerned(site) {
+            return response;
+        }
+        let path = resource(response.request());
+        let index = self.node.identity().index;
+        state
+            .stale
+            .keep(index, (&path, &self.route), asked, response)
+            .await
+    }
+
     /// The answer as it leaves the BMC.
-    pub(super) async fn answered(&self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    pub(super) async fn answered(&self, response: HttpResponse) -> HttpResponse {
         let site = Site::RedfishResponse {
             method: self.method,
             route: &self.route,
@@ -136,13 +212,10 @@ impl Visit {
         else {
             return response;
         };
-        let (request, response) = response.into_parts();
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
         let Ok(Ok(body)) = to_bytes_limited(body, LARGEST_BODY).await else {
-            let gone = HttpResponse::InternalServerError().finish();
-            return ServiceResponse::new(request, gone);
+            return HttpResponse::InternalServerError().finish();
         };
-        let mut head = head;
         let body = match how {
             BadBody::Malformed => BoxBody::new(malformed(&body)),
             BadBody::Truncated => truncated(&body),
@@ -156,7 +229,15 @@ impl Visit {
             }
             BadBody::WrongShape => BoxBody::new(Bytes::from_static(b"[{\"unexpected\": null}]")),
         };
-        ServiceResponse::new(request, head.set_body(body))
+        head.set_body(body)
+    }
+}
+
+/// What a request reads.
+fn resource(request: &HttpRequest) -> String {
+    match request.query_string() {
+        "" => request.path().to_owned(),
+        query => format!("{}?{query}", request.path()),
     }
 }
 

@@ -27,18 +27,26 @@ pub(super) async fn gate<B: MessageBody + 'static>(
     if let Err(error) = admit(request.request()).await {
         return Ok(request.into_response(error.response()));
     }
-    let Some(visit) = visit else {
+    let state = request.app_data::<web::Data<RedfishState>>().cloned();
+    if let Some(state) = &state {
+        state.stale.review(&state.directory);
+    }
+    let (Some(visit), Some(state)) = (visit, state) else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
-    if !visit.logs_in() {
-        let refused = RedfishError::unauthorized(request.path());
-        return Ok(request.into_response(refused.response()));
-    }
-    if let Some(instead) = visit.instead().await {
+    if let Some(instead) = visit.instead(&state, request.request()).await {
         return Ok(request.into_response(instead));
     }
-    let response = next.call(request).await?.map_into_boxed_body();
-    Ok(visit.answered(response).await)
+    let response = match visit.earlier(&state, request.request()) {
+        Some(earlier) => request.into_response(earlier),
+        None => {
+            let asked = state.clock.now();
+            let response = next.call(request).await?.map_into_boxed_body();
+            visit.keep(&state, asked, response).await
+        }
+    };
+    let (request, response) = response.into_parts();
+    Ok(ServiceResponse::new(request, visit.answered(response).await))
 }
 
 /// Whether the request may be told anything.

@@ -159,6 +159,13 @@ fn describe(event: &LogEvent) -> (Severity, String) {
         LogEvent::BootFailed(why) => (Severity::Warning, format!("Boot failed: {why}.")),
         LogEvent::MediaInserted(slot) => (Severity::Ok, format!("Virtual media inserted: {slot}.")),
         LogEvent::MediaEjected(slot) => (Severity::Ok, format!("Virtual media ejected: {slot}.")),
+        LogEvent::FirmwareUpdated(component) => {
+            (Severity::Ok, format!("Firmware updated: {}.", component.as_str()))
+        }
+        LogEvent::FirmwareUpdateFailed(component) => {
+            let text = format!("Firmware update failed: {}.", component.as_str());
+            (Severity::Critical, text)
+        }
         LogEvent::BiosApplied => (Severity::Ok, "BIOS settings were applied.".to_owned()),
     }
 }

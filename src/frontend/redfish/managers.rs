@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, web};
 use chrono::{DateTime, TimeDelta, Utc};
 use metalsim_actors::ids::MacAddress;
 use metalsim_actors::node::bmc::{BmcCommand, PowerState};
+use metalsim_actors::node::update::Component;
 use metalsim_actors::wire::redfish::hardware::{EthernetInterface, EthernetLinks, Ipv4Address};
 use metalsim_actors::wire::redfish::manager::{Manager, ManagerLinks, ManagerNetworkProtocol, Protocol};
 use metalsim_actors::wire::redfish::{Status, Uri};
@@ -41,7 +42,7 @@ pub(super) async fn get(request: HttpRequest, state: web::Data<RedfishState>) ->
                 manager_type: "BMC",
                 manufacturer: &profile.manufacturer,
                 model: &profile.bmc.model,
-                firmware_version: &profile.bmc.firmware_version,
+                firmware_version: bmc.firmware_version(profile, Component::Bmc),
                 date_time: respond::date_time(shifted(clock.calendar(view.now), bmc.clock_offset_millis())),
                 date_time_local_offset: LOCAL_OFFSET,
                 power_state: PowerState::On,

@@ -35,10 +35,12 @@ mod sensors;
 mod service_root;
 mod session_store;
 mod sessions;
+mod stale;
 mod state;
 mod storage;
 mod systems;
 mod tasks;
+mod update_service;
 mod virtual_media;
 
 use std::sync::Arc;
@@ -247,10 +249,30 @@ fn service_routes(config: &mut web::ServiceConfig) {
         "/v1/AccountService/Roles/{role}" => accounts::get_role,
         "/v1/TaskService" => tasks::service,
         "/v1/TaskService/Tasks" => tasks::list,
+        "/v1/UpdateService" => update_service::service,
+        "/v1/UpdateService/FirmwareInventory" => update_service::inventory,
+        "/v1/UpdateService/FirmwareInventory/{software}" => update_service::get,
         "/v1/Registries" => registries::list,
         "/v1/Registries/{registry}" => registries::get,
         "/v1/Registries/{registry}/Registry" => registries::registry,
     }
+    .service(
+        resource("/v1/TaskService/Tasks/{task}", allow::DELETE)
+            .route(read().to(tasks::get))
+            .route(web::delete().to(tasks::delete)),
+    )
+    .service(
+        resource("/v1/TaskService/TaskMonitors/{task}", allow::DELETE)
+            .route(read().to(tasks::monitor))
+            .route(web::delete().to(tasks::delete)),
+    )
+    .service(
+        resource(
+            "/v1/UpdateService/Actions/UpdateService.SimpleUpdate",
+            allow::ACTION,
+        )
+        .route(web::post().to(update_service::simple_update)),
+    )
     .service(
         resource("/v1/SessionService/Sessions", allow::CREATE)
             .route(read().to(sessions::list))

@@ -135,6 +135,11 @@ impl Fields {
         self.take(name, |value| value.as_bool().ok_or(Wrong::Type))
     }
 
+    /// Whatever is there, for members that are looked at later.
+    pub(super) fn value(&mut self, name: &str) -> Option<Value> {
+        self.take(name, |value| Ok(value.clone()))
+    }
+
     /// One of `allowed`.
     pub(super) fn one_of<T>(&mut self, name: &str, allowed: &[T]) -> Option<T>
     where

@@ -51,9 +51,8 @@ fn ids(state: &RedfishState) -> Vec<String> {
         .bios_registries
         .iter()
         .map(|registry| registry.id.to_string());
-    std::iter::once(message::REGISTRY.to_owned())
-        .chain(bios)
-        .collect()
+    let messages = message::REGISTRIES.iter().map(|registry| registry.id.to_owned());
+    messages.chain(bios).collect()
 }
 
 /// `GET /redfish/v1/Registries`
@@ -94,8 +93,8 @@ pub(super) async fn get(request: HttpRequest, state: web::Data<RedfishState>) ->
 /// `GET /redfish/v1/Registries/{registry}/Registry`: the registry itself.
 pub(super) async fn registry(request: HttpRequest, state: web::Data<RedfishState>) -> Answer {
     let id = request.match_info().get("registry").unwrap_or_default();
-    if id == message::REGISTRY {
-        return messages();
+    if let Some(registry) = message::REGISTRIES.iter().find(|registry| registry.id == id) {
+        return messages(registry);
     }
     let found = state.bios_registries.iter().find(|registry| &*registry.id == id);
     let Some(BiosRegistry {
@@ -132,8 +131,9 @@ pub(super) async fn registry(request: HttpRequest, state: web::Data<RedfishState
     )
 }
 
-fn messages() -> Answer {
-    let messages: BTreeMap<&str, RegistryMessage> = message::ALL
+fn messages(registry: &'static message::Registry) -> Answer {
+    let messages: BTreeMap<&str, RegistryMessage> = registry
+        .messages
         .iter()
         .map(|definition| {
             let message = RegistryMessage {
@@ -152,12 +152,12 @@ fn messages() -> Answer {
         allow::READ,
         &MessageRegistry {
             odata_type: "#MessageRegistry.v1_6_3.MessageRegistry",
-            id: message::REGISTRY,
-            name: "Base message registry",
+            id: registry.id,
+            name: registry.name,
             language: LANGUAGE,
-            description: "The messages of the Base registry that this service sends",
-            registry_prefix: "Base",
-            registry_version: message::REGISTRY_VERSION,
+            description: "The messages of the registry that this service sends",
+            registry_prefix: registry.prefix,
+            registry_version: registry.version,
             owning_entity: "DMTF",
             messages,
         },

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, LINK,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH,
+    LINK,
 };
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
@@ -248,7 +249,7 @@ enum Tags {
 }
 
 impl Tags {
-    fn of(header: Option<&actix_web::http::header::HeaderValue>) -> Option<Self> {
+    fn of(header: Option<&HeaderValue>) -> Option<Self> {
         const MOST_TAGS: usize = 16;
         let text = header?.to_str().unwrap_or_default().trim();
         if text == "*" {
@@ -271,6 +272,14 @@ impl Tags {
             Self::Any => true,
             Self::Some(tags) => tags.contains(&revision),
         }
+    }
+}
+
+/// Whether a client that has `tags` (`If-None-Match`) needs no answer whose entity tag is `etag`.
+pub(super) fn has(tags: Option<&HeaderValue>, etag: Option<&HeaderValue>) -> bool {
+    match (Tags::of(tags), Tags::of(etag)) {
+        (Some(known), Some(Tags::Some(shown))) => shown.first().is_some_and(|shown| known.contain(*shown)),
+        _ => false,
     }
 }
 
@@ -317,13 +326,12 @@ pub(super) async fn command(
             &message::INTERNAL_ERROR,
             &[],
         )),
-        Reply::Done | Reply::Agent(_) => Ok(()),
+        Reply::Done | Reply::Agent(_) | Reply::Task(_) => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::HeaderValue;
     use actix_web::test::TestRequest;
 
     use super::*;

@@ -20,13 +20,14 @@ use super::state::RedfishState;
 /// Protocol version (DSP0266).
 const PROTOCOL: &str = "1.20.0";
 /// The services that hang off the root, by name and URI.
-const SERVICES: [(&str, &str); 7] = [
+const SERVICES: [(&str, &str); 8] = [
     ("Systems", "/redfish/v1/Systems"),
     ("Chassis", "/redfish/v1/Chassis"),
     ("Managers", "/redfish/v1/Managers"),
     ("SessionService", "/redfish/v1/SessionService"),
     ("AccountService", "/redfish/v1/AccountService"),
     ("TaskService", "/redfish/v1/TaskService"),
+    ("UpdateService", "/redfish/v1/UpdateService"),
     ("Registries", "/redfish/v1/Registries"),
 ];
 
@@ -38,8 +39,16 @@ pub(super) async fn versions() -> HttpResponse {
 /// `GET /redfish/v1/`
 pub(super) async fn root(state: web::Data<RedfishState>) -> Answer {
     let uuid = state.uuid.to_string();
-    let [systems, chassis, managers, sessions, accounts, tasks, registries] =
-        SERVICES.map(|(_, uri)| Link::new(uri, ""));
+    let [
+        systems,
+        chassis,
+        managers,
+        sessions,
+        accounts,
+        tasks,
+        updates,
+        registries,
+    ] = SERVICES.map(|(_, uri)| Link::new(uri, ""));
     let payload = ServiceRoot {
         odata_id: Uri("/redfish/v1/", "", ""),
         odata_type: ServiceRoot::TYPE,
@@ -54,6 +63,7 @@ pub(super) async fn root(state: web::Data<RedfishState>) -> Answer {
         session_service: sessions,
         account_service: accounts,
         tasks,
+        update_service: updates,
         registries,
         links: RootLinks {
             sessions: Link::new(SESSIONS, ""),
@@ -85,7 +95,7 @@ pub(super) async fn odata() -> Answer {
 }
 
 /// Schemas of the payloads, with the versions used; a collection has none.
-const SCHEMAS: [(&str, &str); 42] = [
+const SCHEMAS: [(&str, &str); 45] = [
     ("AccountService", "v1_15_0"),
     ("AttributeRegistry", "v1_3_8"),
     ("Bios", "v1_2_1"),
@@ -122,15 +132,19 @@ const SCHEMAS: [(&str, &str); 42] = [
     ("SessionService", "v1_1_9"),
     ("SimpleStorage", "v1_3_1"),
     ("SimpleStorageCollection", ""),
+    ("SoftwareInventory", "v1_10_0"),
     ("Storage", "v1_17_0"),
     ("StorageCollection", ""),
     ("StorageController", "v1_8_0"),
+    ("Task", "v1_7_4"),
     ("TaskService", "v1_2_1"),
     ("Thermal", "v1_7_3"),
+    ("UpdateService", "v1_14_0"),
     ("VirtualMedia", "v1_6_0"),
 ];
 /// More schemas of collections without a version.
-const COLLECTIONS: [&str; 4] = [
+const COLLECTIONS: [&str; 5] = [
+    "SoftwareInventoryCollection",
     "StorageControllerCollection",
     "TaskCollection",
     "VirtualMediaCollection",

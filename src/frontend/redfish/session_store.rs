@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use metalsim_actors::time::SimInstant;
+
 use super::auth::{random_bytes, token_digest};
 use crate::clock::Stopwatch;
 
@@ -24,6 +26,7 @@ struct Sessions {
 struct Session {
     id: Box<str>,
     username: Box<str>,
+    opened: SimInstant,
     unused: Stopwatch,
 }
 
@@ -52,8 +55,8 @@ impl SessionStore {
         self.timeout.as_secs()
     }
 
-    /// Opens one. `None`: there are as many as may be, none of them expired.
-    pub(super) fn open(&self, username: &str) -> Option<Opened> {
+    /// Opens one at `now`. `None`: there are as many as may be, none of them expired.
+    pub(super) fn open(&self, username: &str, now: SimInstant) -> Option<Opened> {
         let token = hex(&random_bytes());
         let id: Box<str> = hex(&random_bytes()[..5]).into();
         let mut sessions = self.lock();
@@ -71,6 +74,7 @@ impl SessionStore {
         let session = Session {
             id: id.clone(),
             username: username.into(),
+            opened: now,
             unused: Stopwatch::start(),
         };
         sessions.by_token.insert(digest, session);
@@ -93,6 +97,23 @@ impl SessionStore {
         sessions.by_token.remove(&digest);
         sessions.by_id.remove(&id);
         false
+    }
+
+    /// When the session of this token was opened. Asking does not keep it.
+    pub(super) fn opened(&self, token: &str) -> Option<SimInstant> {
+        let digest = token_digest(&self.key, token);
+        let sessions = self.lock();
+        let session = sessions.by_token.get(&digest)?;
+        (session.unused.elapsed() < self.timeout).then_some(session.opened)
+    }
+
+    /// Ends the session of this token, if there is one.
+    pub(super) fn end(&self, token: &str) {
+        let digest = token_digest(&self.key, token);
+        let mut sessions = self.lock();
+        if let Some(session) = sessions.by_token.remove(&digest) {
+            sessions.by_id.remove(&session.id);
+        }
     }
 
     /// Ends one. `false`: there is none with that id.
@@ -148,7 +169,7 @@ mod tests {
     #[test]
     fn a_session_lives_until_it_is_closed() {
         let store = SessionStore::new(Duration::from_secs(60), 10);
-        let session = store.open("admin").unwrap();
+        let session = store.open("admin", SimInstant::START).unwrap();
         assert_eq!(session.token.len(), 64);
         assert!(store.check(&session.token));
         assert!(!store.check("0000"));
@@ -160,9 +181,23 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_is_ended_by_its_token_is_gone() {
+        let store = SessionStore::new(Duration::from_secs(60), 10);
+        let opened = SimInstant::START + Duration::from_secs(5);
+        let session = store.open("admin", opened).unwrap();
+        assert_eq!(store.opened(&session.token), Some(opened));
+        store.end("0000");
+        store.end(&session.token);
+        assert_eq!(store.opened(&session.token), None);
+        assert!(!store.check(&session.token));
+        assert_eq!(store.username(&session.id), None);
+        assert!(!store.close(&session.id));
+    }
+
+    #[test]
     fn a_session_that_is_not_used_expires() {
         let store = SessionStore::new(Duration::ZERO, 10);
-        let session = store.open("admin").unwrap();
+        let session = store.open("admin", SimInstant::START).unwrap();
         assert!(!store.check(&session.token));
         assert_eq!(store.username(&session.id), None);
     }
@@ -170,11 +205,11 @@ mod tests {
     #[test]
     fn the_number_is_bounded_and_expired_ones_make_room() {
         let store = SessionStore::new(Duration::from_secs(60), 1);
-        assert!(store.open("a").is_some());
-        assert!(store.open("b").is_none());
+        assert!(store.open("a", SimInstant::START).is_some());
+        assert!(store.open("b", SimInstant::START).is_none());
         let store = SessionStore::new(Duration::ZERO, 1);
-        assert!(store.open("a").is_some());
-        assert!(store.open("b").is_some());
+        assert!(store.open("a", SimInstant::START).is_some());
+        assert!(store.open("b", SimInstant::START).is_some());
         assert_eq!(store.lock().by_id.len(), 1);
     }
 }

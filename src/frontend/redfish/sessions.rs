@@ -84,7 +84,7 @@ pub(super) async fn create(
         Verdict::Refused => return Err(RedfishError::unauthorized(SESSIONS)),
         Verdict::Busy => return Err(RedfishError::busy()),
     }
-    let Some(opened) = state.sessions.open(&username) else {
+    let Some(opened) = state.sessions.open(&username, state.clock.now()) else {
         return Err(RedfishError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             &message::SESSION_LIMIT_EXCEEDED,

@@ -1,8 +1,10 @@
 //! What the handlers of a service share.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
+use metalsim_actors::fault::NodeIndex;
 use metalsim_actors::node::profile::HardwareProfile;
 use metalsim_actors::time::Clock;
 use uuid::Uuid;
@@ -10,6 +12,7 @@ use uuid::Uuid;
 use super::auth::Auth;
 use super::registries::BiosRegistry;
 use super::session_store::SessionStore;
+use super::stale::StaleReads;
 use crate::directory::Directory;
 use crate::frontend::body::BodyLimits;
 
@@ -26,6 +29,9 @@ pub struct RedfishState {
     profiles: Vec<(Arc<HardwareProfile>, usize)>,
     /// Nodes are fixed after the start, so each collection of them is written once.
     pub(super) collections: Collections,
+    pub(super) stale: StaleReads,
+    /// Nodes that had a firmware update through this service: those that may have tasks.
+    pub(super) updated: Mutex<BTreeSet<NodeIndex>>,
 }
 
 /// Bodies of the collections that have a member a node.
@@ -34,6 +40,7 @@ pub(super) struct Collections {
     pub(super) systems: OnceLock<Bytes>,
     pub(super) chassis: OnceLock<Bytes>,
     pub(super) managers: OnceLock<Bytes>,
+    pub(super) firmware: OnceLock<Bytes>,
 }
 
 impl RedfishState {
@@ -74,6 +81,8 @@ impl RedfishState {
             bios_registries,
             profiles,
             collections: Collections::default(),
+            stale: StaleReads::default(),
+            updated: Mutex::default(),
         }
     }
 

@@ -105,7 +105,7 @@ fn write(view: &View<'_>, out: &mut Vec<u8>) -> Result<(), RedfishError> {
         host_name: &identity.name,
         indicator_led: bmc.indicator(),
         power_state,
-        bios_version: &profile.bios.version,
+        bios_version: node.bios_version(),
         status: status.into(),
         boot_progress: LastState {
             last_state: node.boot_progress(),

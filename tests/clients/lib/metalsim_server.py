@@ -32,6 +32,7 @@ NO_LATENCY: Json = {
         "cloud_init",
         "agent_command",
         "virtual_media",
+        "firmware_update",
     )
 }
 

@@ -248,7 +248,10 @@ fn plan_well(
             let flaws = Flaws::of(&struck.unwrap_or_default());
             let hardware = node.agent().map(|agent| {
                 let mode = node.bmc().boot().mode;
-                inventory::inventory(node.identity(), node.kind(), mode, &agent.parameters, &flaws)
+                let mut found =
+                    inventory::inventory(node.identity(), node.kind(), mode, &agent.parameters, &flaws);
+                found.system_vendor.firmware.version = node.bios_version().into();
+                found
             });
             Ending::plain(serde_json::to_value(hardware).ok())
         }

@@ -10,6 +10,7 @@ mod os;
 mod properties;
 mod reset;
 mod system_faults;
+mod update;
 
 /// The budget of an idle node is 4 KiB with its actor, handle and directory entry; its state is the smaller part.
 #[test]

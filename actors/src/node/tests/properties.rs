@@ -16,7 +16,8 @@ use crate::node::effect::{BootFailure, BootImage, CallError, Effect, FetchFailur
 use crate::node::firmware::{Host, System};
 use crate::node::os::intent::{Intent, Role};
 use crate::node::os::membership::{BootstrapFailure, Membership};
-use crate::node::{Event, Refused};
+use crate::node::update::{Component, Progress, Task};
+use crate::node::{Event, Refused, Reply};
 use crate::testkit::{Action, LookupAnswer, Rig, action};
 use crate::time::SimInstant;
 use crate::timing::{Latency, Timing};
@@ -148,7 +149,30 @@ fn act(rig: &mut Rig, action: Action) {
             assert!(rig.apply(Event::Agent(request)).is_err());
             assert_eq!(rig.node.power_state(), before.power_state());
         }
+        Action::Update(component) => {
+            let running = before.bmc().tasks().any(Task::is_running);
+            let image = format!("http://images/fw-1.{}.bin", before.revision()).into();
+            let begun = rig.bmc(BmcCommand::UpdateFirmware { component, image });
+            match begun {
+                Ok(Reply::Task(number)) => {
+                    let newest = rig.node.bmc().tasks().next_back().map(|task| task.number);
+                    assert_eq!(newest, Some(number));
+                }
+                other => {
+                    assert_eq!(other, Err(Refused::UpdateRunning));
+                    assert!(running, "refused without a reason");
+                }
+            }
+        }
+        Action::DeleteTask(known) => {
+            let newest = before.bmc().tasks().next_back().map(|task| task.number);
+            let number = newest.filter(|_| known).unwrap_or(9999);
+            let deleted = rig.bmc(BmcCommand::DeleteTask(number));
+            assert_eq!(deleted.is_ok(), newest == Some(number));
+            assert!(rig.node.bmc().tasks().all(|task| task.number != number));
+        }
     }
+    check_versions(&before, rig);
     for (epoch, effect) in rig.pending.iter().skip(sent.min(rig.pending.len())) {
         if let Effect::Ironic(_) = effect
             && *epoch == rig.node.epoch()
@@ -159,6 +183,23 @@ fn act(rig: &mut Rig, action: Action) {
                 rig.node.host()
             );
         }
+    }
+}
+
+/// The BMC's firmware changes by an update that ran, and only what is done is complete.
+fn check_versions(before: &crate::node::Node, rig: &Rig) {
+    let profile = rig.node.profile();
+    let bmc = |node: &crate::node::Node| node.bmc().firmware_version(profile, Component::Bmc).to_owned();
+    let ran = |node: &crate::node::Node| node.bmc().tasks().filter(|task| task.is_running()).count();
+    if bmc(before) != bmc(&rig.node) && rig.node.kind().timing.firmware_update != Latency::ZERO {
+        assert_eq!(ran(before), 1, "another version without an update");
+    }
+    for task in rig.node.bmc().tasks() {
+        assert!(task.percent(task.begun) <= 100);
+        assert_eq!(
+            task.percent(rig.node.phase_since()) == 100,
+            matches!(task.progress, Progress::Completed { .. })
+        );
     }
 }
 

@@ -187,6 +187,7 @@ fn calls_kubeadm(role: Role) -> Outcome {
 
 fn membership() -> Arc<Membership> {
     Arc::new(Membership {
+        name: "web".into(),
         cluster: "10.0.0.1:6443".into(),
         node: "host-1".into(),
         control_plane: false,

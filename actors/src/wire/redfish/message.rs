@@ -1,11 +1,10 @@
-//! The messages of the Base registry that the service sends (DSP8011, Base 1.22), and the error object around them.
+//! The messages of the Base and Update registries that the service sends (DSP8011, Base 1.22, Update 1.0), and the error object around
+//! them.
 
 use serde::Serialize;
 
-/// Registry prefix and version of every `MessageId`.
+/// Registry prefix and version of the `MessageId` of every error.
 pub const REGISTRY: &str = "Base.1.22";
-/// Version of the registry that [`REGISTRY`] is short for.
-pub const REGISTRY_VERSION: &str = "1.22.1";
 /// Longest argument that is repeated in a message, in characters.
 const LONGEST_ARGUMENT: usize = 512;
 
@@ -21,9 +20,46 @@ pub enum Severity {
     Critical,
 }
 
+/// A registry, as far as the service sends its messages.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Registry {
+    /// Prefix and version that a `MessageId` begins with.
+    pub id: &'static str,
+    /// Prefix.
+    pub prefix: &'static str,
+    /// Whole version.
+    pub version: &'static str,
+    /// Name for people.
+    pub name: &'static str,
+    /// The messages.
+    pub messages: &'static [&'static Definition],
+}
+
+/// The registries.
+pub static REGISTRIES: [Registry; 2] = [
+    Registry {
+        id: REGISTRY,
+        prefix: "Base",
+        version: "1.22.1",
+        name: "Base message registry",
+        messages: ALL,
+    },
+    Registry {
+        id: UPDATE_REGISTRY,
+        prefix: "Update",
+        version: "1.0.0",
+        name: "Update message registry",
+        messages: UPDATES,
+    },
+];
+/// The registry of messages about firmware updates.
+const UPDATE_REGISTRY: &str = "Update.1.0";
+
 /// A message of the registry; `%1` to `%4` in its text stand for its arguments.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Definition {
+    /// Prefix and version of its registry.
+    pub registry: &'static str,
     /// Key in the registry.
     pub key: &'static str,
     /// Text with placeholders.
@@ -37,10 +73,11 @@ pub struct Definition {
 }
 
 macro_rules! messages {
-    ($($name:ident = $key:literal, $severity:ident, $arguments:literal, $text:literal, $resolution:literal;)*) => {
+    ($(#[$meta:meta])* $all:ident of $registry:ident: $($name:ident = $key:literal, $severity:ident, $arguments:literal, $text:literal, $resolution:literal;)*) => {
         $(
             #[doc = concat!("`", $key, "`")]
             pub static $name: Definition = Definition {
+                registry: $registry,
                 key: $key,
                 text: $text,
                 severity: Severity::$severity,
@@ -48,12 +85,14 @@ macro_rules! messages {
                 resolution: $resolution,
             };
         )*
-        /// Every message that the service may send.
-        pub static ALL: &[&Definition] = &[$(&$name),*];
+        $(#[$meta])*
+        pub static $all: &[&Definition] = &[$(&$name),*];
     };
 }
 
 messages! {
+    /// Every message of the Base registry that the service may send.
+    ALL of REGISTRY:
     SUCCESS = "Success", Ok, 0, "The request completed successfully.", "None.";
     CREATED = "Created", Ok, 0, "The resource was created successfully.", "None.";
     GENERAL_ERROR = "GeneralError", Critical, 0,
@@ -155,6 +194,17 @@ messages! {
     QUERY_NOT_SUPPORTED_ON_RESOURCE = "QueryNotSupportedOnResource", Warning, 0,
         "Querying is not supported on the requested resource.",
         "Remove the query parameters and resubmit the request if the operation failed.";
+    RESOURCE_IN_USE = "ResourceInUse", Warning, 0,
+        "The change to the requested resource failed because the resource is in use or in transition.",
+        "Remove the condition and resubmit the request if the operation failed.";
+}
+
+messages! {
+    /// Every message of the Update registry that the service may send.
+    UPDATES of UPDATE_REGISTRY:
+    UPDATE_IN_PROGRESS = "UpdateInProgress", Ok, 0, "An update is in progress.", "None.";
+    UPDATE_SUCCESSFUL = "UpdateSuccessful", Ok, 2, "Device '%1' successfully updated with image '%2'.", "None.";
+    APPLY_FAILED = "ApplyFailed", Critical, 2, "Installation of image '%1' to '%2' failed.", "None.";
 }
 
 /// A message with its arguments, as `Message` v1.2 writes it.
@@ -190,7 +240,7 @@ impl Message {
             .collect();
         Self {
             odata_type: "#Message.v1_2_1.Message",
-            message_id: format!("{REGISTRY}.{}", definition.key),
+            message_id: format!("{}.{}", definition.registry, definition.key),
             message: fill(definition.text, &arguments),
             message_args: arguments,
             related_properties: Vec::new(),
@@ -198,6 +248,13 @@ impl Message {
             message_severity: definition.severity,
             resolution: definition.resolution.to_owned(),
         }
+    }
+
+    /// Says it in other words.
+    #[must_use]
+    pub fn saying(mut self, text: &str) -> Self {
+        self.message = text.chars().take(LONGEST_ARGUMENT).collect();
+        self
     }
 
     /// Names the property of the request body that the message is about, as a JSON pointer.
@@ -291,7 +348,7 @@ mod tests {
 
     #[test]
     fn texts_have_as_many_placeholders_as_arguments() {
-        for message in ALL {
+        for message in REGISTRIES.iter().flat_map(|registry| registry.messages) {
             for number in 1..=4 {
                 let used = message.text.contains(&format!("%{number}"));
                 assert_eq!(used, number <= message.arguments, "{}", message.key);

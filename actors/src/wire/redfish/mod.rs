@@ -12,6 +12,7 @@ pub mod message;
 pub mod service;
 pub mod storage;
 pub mod system;
+pub mod update;
 pub mod vocabulary;
 
 use std::fmt;

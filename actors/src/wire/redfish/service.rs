@@ -18,6 +18,7 @@ resource! {
         session_service: Link<'a>,
         account_service: Link<'a>,
         tasks: Link<'a>,
+        update_service: Link<'a>,
         registries: Link<'a>,
         links: RootLinks<'a>,
     }
