@@ -1,5 +1,6 @@
 //! What all requests to one cluster's API server share.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -33,6 +34,11 @@ pub trait Behind: Send + Sync + 'static {
     /// How much real time etcd's answer to a write takes longer than usual, if a fault makes it so: which is recorded.
     fn etcd_delay(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// TLS for a connection from this address; none: as for all.
+    fn certificate(&self, _peer: SocketAddr) -> Option<Arc<ServerConfig>> {
+        None
     }
 
     /// TLS with a certificate that is bad in this way; none: there is none.
@@ -97,9 +103,14 @@ impl ApiServer {
         }
     }
 
-    /// TLS with another certificate than its own, while a fault has it show one. It is asked at each handshake.
+    /// TLS for a connection from `peer`; none: as for all. It is asked at each handshake.
     #[must_use]
-    pub fn bad_certificate(&self) -> Option<Arc<ServerConfig>> {
+    pub fn certificate(&self, peer: Option<SocketAddr>) -> Option<Arc<ServerConfig>> {
+        self.bad_certificate().or_else(|| self.behind.certificate(peer?))
+    }
+
+    /// TLS with another certificate than its own, while a fault has it show one.
+    fn bad_certificate(&self) -> Option<Arc<ServerConfig>> {
         let struck = self.cluster.state(SiteKind::ApiHandshake).into_iter().next()?;
         match struck.what {
             What::ApiBadCertificate { how } => self.behind.bad_certificate(how),

@@ -20,6 +20,7 @@ mod pod_ports;
 pub mod reconciler;
 pub mod registered;
 pub mod serve;
+mod serving;
 pub mod simulated;
 
 pub use crate::values::{image_version, names};

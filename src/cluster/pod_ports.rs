@@ -1,6 +1,6 @@
 //! What listens on the ports of the control plane's pods: etcd, and the API servers.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use metalsim_actors::fault::words::BadCertificate;
 use metalsim_actors::kube::object::Object;
 use tokio::io::DuplexStream;
+use tokio::net::TcpSocket;
 
 use super::api_server::{Behind, NoPorts};
 use super::etcd::Member;
@@ -49,10 +50,13 @@ impl Behind for Ports {
             }
         }
         if (port == API_PORT || Some(port) == secure_port(pod))
-            && pod.name().starts_with("kube-apiserver-")
+            && let Some(node) = pod.name().strip_prefix("kube-apiserver-").map(str::to_owned)
             && let Some(address) = simulated.address()
         {
-            return Box::pin(forward(address, stream));
+            return Box::pin(async move {
+                let forwarded = forward(&simulated, &node, address, stream).await;
+                forwarded.map_err(|error| error.to_string())
+            });
         }
         NoPorts.connect(pod, port, stream)
     }
@@ -60,6 +64,10 @@ impl Behind for Ports {
     fn etcd_delay(&self) -> Duration {
         let simulated = self.0.upgrade();
         simulated.map_or(Duration::ZERO, |simulated| simulated.write_delay())
+    }
+
+    fn certificate(&self, peer: SocketAddr) -> Option<Arc<rustls::ServerConfig>> {
+        Some(self.0.upgrade()?.certificates().shown_to(peer))
     }
 
     fn bad_certificate(&self, how: BadCertificate) -> Option<Arc<rustls::ServerConfig>> {
@@ -123,15 +131,25 @@ fn etcd_certificate(authority: &Authority, [node, address]: &[String; 2]) -> Res
     authority.issue_server(node, &names, clock::wall(), CERTIFICATE)
 }
 
-/// Hands a connection on to a listener of this process.
-async fn forward(address: SocketAddr, mut stream: DuplexStream) -> Result<(), String> {
+/// Hands a connection on to a listener of this process, which shows the certificate of that node's API server.
+async fn forward(
+    simulated: &SimulatedCluster,
+    node: &str,
+    address: SocketAddr,
+    mut stream: DuplexStream,
+) -> std::io::Result<()> {
     let address = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
         _ => address,
     };
-    let mut listener = tokio::net::TcpStream::connect(address)
-        .await
-        .map_err(|error| error.to_string())?;
+    let (socket, own) = match address {
+        SocketAddr::V4(_) => (TcpSocket::new_v4()?, IpAddr::from(Ipv4Addr::LOCALHOST)),
+        SocketAddr::V6(_) => (TcpSocket::new_v6()?, IpAddr::from(Ipv6Addr::LOCALHOST)),
+    };
+    // The listener must know where the connection comes from before it comes.
+    socket.bind(SocketAddr::new(own, 0))?;
+    let _forwarded = simulated.certificates().forward(socket.local_addr()?, node);
+    let mut listener = socket.connect(address).await?;
     // Either side may end it at any time.
     let _ended = tokio::io::copy_bidirectional(&mut stream, &mut listener).await;
     Ok(())

@@ -32,6 +32,7 @@ use super::identity::Identity;
 use super::machines::Machines;
 use super::pki::{Kubeconfig, PkiError};
 use super::pod_ports::Ports;
+use super::serving::ServingCertificates;
 use crate::clock;
 use crate::frontend::kube::listener::{Listener, Workers};
 use crate::frontend::kube::names::{NameEntry, Names};
@@ -99,7 +100,7 @@ struct Instance {
 pub struct SimulatedCluster {
     server: Arc<ApiServer>,
     founding: Founding,
-    tls: Arc<rustls::ServerConfig>,
+    certificates: ServingCertificates,
     instances: Mutex<BTreeMap<NodeId, Instance>>,
     doors: Mutex<Vec<Door>>,
     observer: Arc<dyn ClusterObserver>,
@@ -177,12 +178,7 @@ impl SimulatedCluster {
             founding.version.clone(),
             seed,
         )?;
-        let names = founding.server_names();
-        let serving =
-            founding
-                .authority
-                .issue_server("kube-apiserver", &names, clock::wall(), CERTIFICATE)?;
-        let tls = founding.authority.server_config(&serving)?;
+        let certificates = ServingCertificates::new(&founding)?;
         Ok(Arc::new_cyclic(|this: &Weak<Self>| Self {
             server: Arc::new(ApiServer::new(
                 cluster,
@@ -190,7 +186,7 @@ impl SimulatedCluster {
                 Arc::new(Ports(Weak::clone(this))),
             )),
             founding,
-            tls,
+            certificates,
             instances: Mutex::default(),
             doors: Mutex::default(),
             observer: Arc::clone(&host.observer),
@@ -251,6 +247,11 @@ impl SimulatedCluster {
         leader.map_or(Duration::ZERO, |leader| self.etcd_delay(&leader))
     }
 
+    /// What its API servers show.
+    pub(super) const fn certificates(&self) -> &ServingCertificates {
+        &self.certificates
+    }
+
     /// TLS with a certificate that no client should accept.
     pub(super) fn bad_certificate(&self, how: BadCertificate) -> Result<Arc<rustls::ServerConfig>, PkiError> {
         let founding = &self.founding;
@@ -306,9 +307,10 @@ impl SimulatedCluster {
     /// # Errors
     /// If a socket cannot be taken over.
     pub fn open(&self, host: &Host, sockets: &[TcpListener]) -> std::io::Result<()> {
+        let tls = self.certificates.endpoint();
         let opened = sockets
             .iter()
-            .map(|socket| host.workers.open(socket, &self.server, &self.tls).map(Door::Own))
+            .map(|socket| host.workers.open(socket, &self.server, &tls).map(Door::Own))
             .collect::<Result<Vec<_>, _>>()?;
         self.opened(opened);
         Ok(())
@@ -332,8 +334,9 @@ impl SimulatedCluster {
     pub fn open_named(&self, host: &Host, names: &Arc<Names>, name: &str) -> std::io::Result<()> {
         let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
         let socket = bind(address).map_err(|error| error.source)?;
-        let inside = host.workers.open(&socket, &self.server, &self.tls)?;
-        let entry = names.open(name, &self.server, &self.tls);
+        let tls = self.certificates.endpoint();
+        let inside = host.workers.open(&socket, &self.server, &tls)?;
+        let entry = names.open(name, &self.server, &tls);
         self.opened(vec![Door::Named {
             _entry: entry,
             inside,
@@ -415,6 +418,11 @@ impl SimulatedCluster {
                 running: false,
             },
         );
+        if spec.role == Role::ControlPlane
+            && let Err(error) = self.certificates.add(&self.founding, spec)
+        {
+            tracing::error!(%error, node = spec.name, "an API server has no certificate of its own");
+        }
         self.tell(machine, &spec.name, NodeStep::Joined);
     }
 
@@ -490,6 +498,7 @@ impl SimulatedCluster {
     pub fn erased(&self, machine: NodeId) -> bool {
         let removed = lock(&self.instances).remove(&machine);
         if let Some(Instance { node, .. }) = removed {
+            self.certificates.remove(&node);
             self.tell(machine, &node, NodeStep::Left);
             self.cluster().post(move |cluster, now| {
                 cluster.stop_machine(&node, now);
@@ -530,6 +539,7 @@ impl SimulatedCluster {
         let mut instances = lock(&self.instances);
         let instance = instances.get_mut(&machine)?;
         instance.running = running;
+        self.certificates.run(&instance.node, running);
         Some(instance.clone())
     }
 }

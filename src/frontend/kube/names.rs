@@ -130,7 +130,7 @@ impl Target {
                     Some(Unreachable::Hang) => true,
                     None => false,
                 };
-                let tls = server.bad_certificate().unwrap_or(tls);
+                let tls = server.certificate(stream.peer_addr().ok()).unwrap_or(tls);
                 return Ok(Led {
                     stream: TlsAcceptor::from(tls).accept(stream).await?,
                     server,
@@ -140,6 +140,7 @@ impl Target {
             }
             Self::Named(names) => names,
         };
+        let peer = stream.peer_addr().ok();
         let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let name = hello
             .client_hello()
@@ -164,7 +165,7 @@ impl Target {
             Some(Unreachable::Hang) => true,
             None => false,
         };
-        let tls = named.server.bad_certificate().unwrap_or(named.tls);
+        let tls = named.server.certificate(peer).unwrap_or(named.tls);
         Ok(Led {
             stream: hello.into_stream(tls).await?,
             server: named.server,

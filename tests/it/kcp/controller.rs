@@ -7,7 +7,7 @@ use metalsim::clock;
 use metalsim::forge::{BootstrapToken, Role};
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use super::access::{AGGREGATED, Access, Api, Informer};
 use super::etcd::{Client, Keys, Member};
@@ -175,9 +175,15 @@ impl Controllers {
         let found = chain.iter().find_map(|certificate| {
             let (_, certificate) = X509Certificate::from_der(certificate).unwrap();
             let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
-            (name == "kube-apiserver").then(|| certificate.validity().not_after.timestamp())
+            let names = certificate.subject_alternative_name().ok()??.value;
+            // It is that of this machine, not of the endpoint.
+            let own = names
+                .general_names
+                .iter()
+                .any(|name| *name == GeneralName::DNSName(machine));
+            (name == "kube-apiserver" && own).then(|| certificate.validity().not_after.timestamp())
         });
-        let left = found.expect("kube-apiserver") - clock::wall().timestamp();
+        let left = found.expect("a certificate of the machine") - clock::wall().timestamp();
         let day = 86_400;
         assert!((364 * day..366 * day).contains(&left), "{left}");
     }
