@@ -177,10 +177,7 @@ impl Controllers {
             let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
             let names = certificate.subject_alternative_name().ok()??.value;
             // It is that of this machine, not of the endpoint.
-            let own = names
-                .general_names
-                .iter()
-                .any(|name| *name == GeneralName::DNSName(machine));
+            let own = names.general_names.contains(&GeneralName::DNSName(machine));
             (name == "kube-apiserver" && own).then(|| certificate.validity().not_after.timestamp())
         });
         let left = found.expect("a certificate of the machine") - clock::wall().timestamp();
