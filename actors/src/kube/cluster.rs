@@ -173,7 +173,8 @@ impl Cluster {
     /// An object as a reader sees it at `now`.
     #[must_use]
     pub fn present(&self, resource: &Resource, object: &Arc<Object>, now: DateTime<Utc>) -> Arc<Object> {
-        node::present(&self.kubelets, resource, object, now).map_or_else(|| Arc::clone(object), Arc::new)
+        node::present(&self.kubelets, resource, object, now)
+            .map_or_else(|| self.store.dated(object), Arc::new)
     }
 
     /// Adds a node whose kubelet starts now: Node, Lease and kubelet. The node is ready after [`Behaviour::node_ready`]. A Node that is there

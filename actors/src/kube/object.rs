@@ -44,6 +44,10 @@ pub type StringMap = BTreeMap<String, String>;
 pub struct Second(pub i64);
 
 impl Second {
+    /// Stands for the time at which a store took over the objects of an image: those are the same in all stores, which date them for
+    /// readers ([`super::store::Store::dated`]).
+    pub const FOUNDING: Self = Self(i64::MIN);
+
     /// The second that `time` lies in.
     #[must_use]
     pub fn of(time: DateTime<Utc>) -> Self {

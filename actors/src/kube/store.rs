@@ -30,7 +30,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::intern::Interner;
-use super::object::Object;
+use super::object::{Object, Second};
 use super::resource::{Registry, Resource, ResourceId};
 use super::status::Status;
 use crate::seed::Seed;
@@ -142,6 +142,8 @@ pub struct Store {
     registry: Registry,
     settings: Settings,
     interner: Arc<Interner>,
+    /// When it took over its first image.
+    founded: Option<Second>,
     /// By resource, then by `namespace/name`: the order of lists. What came from an [`Image`] is shared until it changes.
     collections: BTreeMap<ResourceId, Arc<Collection>>,
     objects: usize,
@@ -165,6 +167,7 @@ impl Store {
             registry: Registry::default(),
             settings,
             interner,
+            founded: None,
             collections: BTreeMap::new(),
             objects: 0,
             dependents: BTreeMap::new(),

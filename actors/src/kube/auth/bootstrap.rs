@@ -1,7 +1,6 @@
 //! The roles and bindings that are there before anyone writes one.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -17,25 +16,19 @@ use super::rule::PolicyRule;
 
 const SERVER: &str = include_str!("bootstrap/server.txt");
 const KUBEADM: &str = include_str!("bootstrap/kubeadm.txt");
-/// Clusters whose server starts in the same span share the objects.
-const SPAN_SECONDS: i64 = 60;
-/// Images that are kept for the next cluster. Clusters are made in the order of time, or nearly.
-const MOST_IMAGES: usize = 8;
 /// Root of the uids. They are the same in all clusters, as they must be for objects that are the same.
 const SEED: u64 = 0x7262_6163;
 
 /// Gives a new store the ClusterRoles, Roles and bindings that kube-apiserver 1.34 makes when it starts.
 ///
-/// The objects are shared by all clusters that are made within the same minute, `creationTimestamp` (its beginning), uid and
-/// version included: such a cluster pays for them only when it writes roles or bindings. Clusters of different minutes share
-/// the contents. Call it first of all, before
-/// namespaces are made: the versions then follow on these objects'. For what it does in a store that is in use see
+/// The objects are shared by all clusters, uid and version included: a cluster pays for them only when it writes roles or bindings. Call it
+/// first of all, before namespaces are made: the versions then follow on these objects'. For what it does in a store that is in use see
 /// [`Store::adopt`].
 ///
 /// # Errors
 /// What a store says against our own data: never.
 pub fn bootstrap(store: &mut Store, now: DateTime<Utc>) -> Result<(), Status> {
-    store.adopt(&images(now)?.server);
+    store.adopt(&images()?.server, Second::of(now));
     Ok(())
 }
 
@@ -44,7 +37,7 @@ pub fn bootstrap(store: &mut Store, now: DateTime<Utc>) -> Result<(), Status> {
 /// # Errors
 /// What a store says against our own data: never.
 pub fn bootstrap_kubeadm(store: &mut Store, now: DateTime<Utc>) -> Result<(), Status> {
-    store.adopt(&images(now)?.all);
+    store.adopt(&images()?.all, Second::of(now));
     Ok(())
 }
 
@@ -64,36 +57,20 @@ struct Images {
     all: Image,
 }
 
-/// The images of the span that `now` lies in.
-fn images(now: DateTime<Utc>) -> Result<Arc<Images>, Status> {
-    static TEMPLATE: LazyLock<Result<Images, Status>> = LazyLock::new(|| {
+/// The images that all clusters share.
+fn images() -> Result<&'static Images, Status> {
+    static IMAGES: LazyLock<Result<Images, Status>> = LazyLock::new(|| {
         let mut store = scratch();
         fill(&mut store, SERVER, "kube-apiserver")?;
         let server = roles(&store);
         fill(&mut store, KUBEADM, "kubeadm")?;
+        let all = roles(&store).timeless();
         Ok(Images {
-            server,
-            all: roles(&store),
+            server: all.filtered(|id, key| server.has(id, key)),
+            all,
         })
     });
-    static MADE: Mutex<VecDeque<(Second, Arc<Images>)>> = Mutex::new(VecDeque::new());
-    let template = TEMPLATE.as_ref().map_err(Clone::clone)?;
-    let now = Second::of(now).0;
-    let at = Second(now.saturating_sub(now.rem_euclid(SPAN_SECONDS)));
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, images)) = made.iter().find(|(second, _)| *second == at) {
-        return Ok(Arc::clone(images));
-    }
-    let all = template.all.dated(at);
-    let images = Arc::new(Images {
-        server: all.filtered(|id, key| template.server.has(id, key)),
-        all,
-    });
-    if made.len() >= MOST_IMAGES {
-        made.pop_front();
-    }
-    made.push_back((at, Arc::clone(&images)));
-    Ok(images)
+    IMAGES.as_ref().map_err(Clone::clone)
 }
 
 /// A store to make the objects in.

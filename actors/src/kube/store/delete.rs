@@ -161,7 +161,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Deleted, Status> {
         let resource = target.resource;
-        let existing = Arc::clone(self.get(target, name)?);
+        let existing = self.dated(self.get(target, name)?);
         if resource.is("", "namespaces") && IMMORTAL.contains(&name) {
             return Err(Status::forbidden(
                 resource.named(),

@@ -1,15 +1,14 @@
 //! Objects that many stores begin with, kept once.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Collection, Store};
+use super::{Collection, Store, Target};
 use crate::kube::object::{ManagedEntry, Object, Second};
 use crate::kube::resource::{BUILT_IN, ResourceId};
 
 /// The objects of built-in kinds of one store, for others to begin with. They are shared with all that is theirs: uid,
-/// version and times are the same in every store that adopts them. A store pays for the objects of a resource (24 bytes
+/// version are the same in every store that adopts them. A store pays for the objects of a resource (24 bytes
 /// each) once it writes one of that resource.
 #[derive(Clone, Debug)]
 pub struct Image {
@@ -38,26 +37,17 @@ impl Image {
         self.mapped(|id, key, object| keep(id, key).then(|| Arc::clone(object)))
     }
 
-    /// The image as if its objects had come to be at `at`.
+    /// The image with objects that come to be when a store takes them over ([`Second::FOUNDING`]).
     #[must_use]
-    pub fn dated(&self, at: Second) -> Self {
-        // Objects share their accounts of fields, and go on to.
-        let made: RefCell<HashMap<*const ManagedEntry, Arc<[ManagedEntry]>>> = RefCell::default();
+    pub fn timeless(&self) -> Self {
         self.mapped(|_, _, object| {
-            let managed = Arc::clone(
-                made.borrow_mut()
-                    .entry(object.managed.as_ptr())
-                    .or_insert_with(|| {
-                        let dated = object.managed.iter().map(|entry| ManagedEntry {
-                            time: Some(at),
-                            ..entry.clone()
-                        });
-                        dated.collect()
-                    }),
-            );
+            let managed = object.managed.iter().map(|entry| ManagedEntry {
+                time: Some(Second::FOUNDING),
+                ..entry.clone()
+            });
             Some(Arc::new(Object {
-                created: at,
-                managed,
+                created: Second::FOUNDING,
+                managed: managed.collect(),
                 ..(**object).clone()
             }))
         })
@@ -101,8 +91,10 @@ impl Store {
     }
 
     /// Takes over the objects of an image; objects that exist under their names stay as they are. There is no history of
-    /// it: watches start after it, those that are open end with 410. The limit of objects does not count here.
-    pub fn adopt(&mut self, image: &Image) {
+    /// it: watches start after it, those that are open end with 410. The limit of objects does not count here. What has no time of its own
+    /// in the image came to be at `at`, or when the first image was taken over.
+    pub fn adopt(&mut self, image: &Image, at: Second) {
+        self.founded.get_or_insert(at);
         for (id, objects) in &image.collections {
             let before = self.collections.get(id).map_or(0, |present| present.len());
             let mut new = Vec::new();
@@ -140,5 +132,29 @@ impl Store {
         let seen = self.version > 1;
         self.version = image.version.max(self.version.saturating_add(u64::from(seen)));
         self.compact(self.version);
+    }
+
+    /// An object as readers and writers see it: with times instead of [`Second::FOUNDING`].
+    #[must_use]
+    pub fn dated(&self, object: &Arc<Object>) -> Arc<Object> {
+        if object.created != Second::FOUNDING {
+            return Arc::clone(object);
+        }
+        let at = self.founded.unwrap_or_default();
+        let managed = object.managed.iter().map(|entry| ManagedEntry {
+            time: Some(at),
+            ..entry.clone()
+        });
+        Arc::new(Object {
+            created: at,
+            managed: managed.collect(),
+            ..(**object).clone()
+        })
+    }
+
+    /// The object that a write is about, if it exists.
+    pub(super) fn live(&self, target: Target<'_>, name: &str) -> Option<Arc<Object>> {
+        let object = self.find(target.resource, target.namespace, name)?;
+        Some(self.dated(object))
     }
 }

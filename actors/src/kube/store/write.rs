@@ -128,7 +128,7 @@ impl Store {
         let mut draft = draft(target, body)?;
         set_namespace(target, &mut draft)?;
         check_name(&draft, name)?;
-        let Some(existing) = self.find(target.resource, target.namespace, name) else {
+        let Some(existing) = self.live(target, name) else {
             if !target.resource.traits.create_on_update || part != Part::Main {
                 return Err(Status::not_found(target.resource.named(), name));
             }
@@ -139,7 +139,7 @@ impl Store {
             let prepared = self.prepare_create(target, draft, options, None)?;
             return self.written(target.resource, prepared, true, options);
         };
-        let prepared = self.prepare_update(target, &Arc::clone(existing), draft, part, options, None)?;
+        let prepared = self.prepare_update(target, &existing, draft, part, options, None)?;
         self.written(target.resource, prepared, false, options)
     }
 
@@ -156,7 +156,7 @@ impl Store {
     ) -> Result<Written, Status> {
         let namespace = Some(draft.meta.namespace.clone()).filter(|_| resource.namespaced);
         let target = Target::stored(resource, namespace.as_deref());
-        let existing = Arc::clone(self.get(target, &draft.meta.name)?);
+        let existing = self.dated(self.get(target, &draft.meta.name)?);
         let prepared = self.prepare_update(target, &existing, draft, part, options, None)?;
         self.written(resource, prepared, false, options)
     }
@@ -196,7 +196,7 @@ impl Store {
         tell: &dyn Fn(Vec<String>) -> Result<(), String>,
     ) -> Result<Written, Status> {
         let resource = target.resource;
-        let existing = self.find(resource, target.namespace, name).cloned();
+        let existing = self.live(target, name);
         if let PatchKind::Apply { force } = kind {
             return self.apply(target, name, part, existing, body, force, options);
         }

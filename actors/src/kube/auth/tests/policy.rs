@@ -1,6 +1,10 @@
 //! The roles of a new cluster.
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::kube::object::Second;
+use crate::kube::store::{Part, PatchKind};
 
 fn sorted<'a>(store: &'a Store, plural: &str) -> Vec<&'a str> {
     store
@@ -27,7 +31,7 @@ fn a_new_server_has_the_roles_of_a_real_one() {
     );
     let managers: Vec<&str> = admin.managed.iter().map(|entry| &*entry.manager).collect();
     assert!(managers.contains(&"clusterrole-aggregation-controller") && managers.contains(&"kube-apiserver"));
-    assert!(admin.created.0 <= at(7).timestamp() && admin.created.0 > at(7).timestamp() - 60);
+    assert_eq!(store.dated(admin).created, Second::of(at(7)));
     assert!(
         store
             .everything()
@@ -155,7 +159,7 @@ fn clusters_share_the_roles() {
         bootstrap_kubeadm(&mut store, at(seconds + 1)).unwrap();
         store
     };
-    let (one, two) = (build(0), build(1));
+    let (one, two) = (build(0), build(100));
     assert_eq!(one.len(), 131 + 18 + 1);
     let mut shared = 0;
     for (id, object) in one.everything() {
@@ -167,6 +171,42 @@ fn clusters_share_the_roles() {
         }
     }
     assert_eq!(shared, 149);
+    // To readers each is as old as its cluster, and what a write makes of it stays so.
+    let founded = Second::of(at(100));
+    let mut two = two;
+    let roles = two
+        .registry()
+        .find("rbac.authorization.k8s.io", "clusterroles")
+        .cloned()
+        .unwrap();
+    let seen = two.dated(two.find(&roles, None, "view").unwrap());
+    assert_eq!(seen.created, founded);
+    assert!(!seen.managed.is_empty());
+    assert!(seen.managed.iter().all(|entry| entry.time == Some(founded)));
+    let later = WriteOptions::by("test", at(200));
+    let patch = |label: Value| json!({"metadata": {"labels": {"mine": label}}});
+    let target = Target::stored(&roles, None);
+    for label in [Value::Null, json!("yes")] {
+        let given = two
+            .patch(
+                target,
+                "view",
+                Part::Main,
+                PatchKind::Merge,
+                &patch(label.clone()),
+                later,
+            )
+            .unwrap()
+            .object;
+        assert_eq!((given.created, given.uid), (founded, seen.uid), "{label}");
+        let times: BTreeSet<Option<Second>> = given.managed.iter().map(|entry| entry.time).collect();
+        let expected = if label.is_null() {
+            vec![founded]
+        } else {
+            vec![founded, Second::of(at(200))]
+        };
+        assert_eq!(times, expected.into_iter().map(Some).collect(), "{label}");
+    }
     // A write in one does not show in the other.
     let mut one = one;
     cluster_role(&mut one, "new", json!([]));
