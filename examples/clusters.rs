@@ -140,6 +140,8 @@ async fn request(cluster: &SimulatedCluster) -> anyhow::Result<Duration> {
     let address: SocketAddr = cluster.founding().endpoint.to_string().parse()?;
     let start = Instant::now();
     let stream = TcpStream::connect(address).await?;
+    // As Go's clients do; otherwise the request waits for the end of the handshake to be acknowledged.
+    stream.set_nodelay(true)?;
     let name = ServerName::IpAddress(address.ip().into());
     let mut stream = connector.connect(name, stream).await?;
     let head = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
