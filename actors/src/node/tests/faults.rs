@@ -74,6 +74,21 @@ fn power_flaps_at_its_times_and_comes_back() {
 }
 
 #[test]
+fn a_flap_that_is_called_off_half_way_lasts_to_its_end() {
+    let mut rig = Rig::new(Timing::instant());
+    rig.pass(seconds(60));
+    rig.set_faults(json!([{
+        "name": "flap", "when": {"from": "60s", "lasts": "1s"}, "what": {"power_flap": {"off_for": "10s"}},
+    }]));
+    rig.set_faults(json!([]));
+    rig.reset(ResetType::On);
+    rig.pass(seconds(9));
+    assert_eq!(rig.node.power_state(), PowerState::Off);
+    rig.pass(seconds(1));
+    assert_eq!(rig.node.power_state(), PowerState::On, "as it was asked");
+}
+
+#[test]
 fn what_is_asked_for_without_power_is_done_when_it_is_back() {
     for (restore, asked, expected) in [
         ("last", None, PowerState::On),

@@ -205,7 +205,10 @@ fn check_versions(before: &crate::node::Node, rig: &Rig) {
 
 fn check_reset(before: &crate::node::Node, rig: &Rig, reset: ResetType) {
     let after = rig.node.power_state();
+    // A loss of power lasts to its end, also when the fault behind it has been called off.
+    let unpowered = matches!(before.host(), Host::Unpowered { .. });
     match (reset, before.power_state()) {
+        _ if unpowered => assert_eq!(after, PowerState::Off),
         (ResetType::Nmi, power) => assert_eq!(after, power),
         (ResetType::ForceOff, PowerState::Off) => assert_eq!(after, PowerState::Off),
         (ResetType::ForceOff, _) => {
