@@ -459,10 +459,10 @@ pub fn present(
     let (key, text) = object.sections.get(place)?;
     let text = if lease {
         let renewed = micro_time(last_step(since, now, RENEW_SECONDS));
-        replace_times(text, "\"renewTime\":\"", &renewed, |_| true)
+        replace_times(&text.get(), "\"renewTime\":\"", &renewed, |_| true)
     } else {
         let reported = Second::of(last_step(since, now, REPORT_SECONDS)).text();
-        replace_times(text, "\"lastHeartbeatTime\":\"", &reported, |rest| {
+        replace_times(&text.get(), "\"lastHeartbeatTime\":\"", &reported, |rest| {
             let kind = rest
                 .split_once("\"type\":\"")
                 .and_then(|(_, rest)| rest.split_once('"'));

@@ -11,17 +11,20 @@
 //! A status update shares head and spec with the version before it, and an object that is made in every cluster shares
 //! head and sections with its twins by way of the [`Interner`]. Text is a third of the size of a tree of
 //! `serde_json::Value`s, and what nearly every reader wants is text: reading concatenates.
+//! Longer texts share what they have in common with those of other clusters ([`Text`]).
 //! `apiVersion` and `kind` are not stored, they follow from the resource and the version asked for.
 
 mod draft;
 mod fields;
 mod section;
+mod text;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, TimeZone as _, Utc};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -33,6 +36,7 @@ use super::status::Status;
 pub use draft::{Draft, Metadata, WireManagedEntry};
 pub use fields::Fields;
 pub use section::SectionName;
+pub use text::Text;
 
 use draft::or_default;
 
@@ -151,7 +155,7 @@ pub struct Deletion {
 }
 
 /// One top-level field: name and JSON text.
-pub type Section = (SectionName, Arc<str>);
+pub type Section = (SectionName, Text);
 
 /// A stored object, one version of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -228,25 +232,25 @@ impl Object {
 
     /// JSON text of a top-level field.
     #[must_use]
-    pub fn section_text(&self, name: &str) -> Option<&str> {
+    pub fn section_text(&self, name: &str) -> Option<&Text> {
         self.sections
             .iter()
             .find(|(key, _)| **key == *name)
-            .map(|(_, text)| &**text)
+            .map(|(_, text)| text)
     }
 
     /// A top-level field as a tree.
     #[must_use]
     pub fn section(&self, name: &str) -> Option<Value> {
         self.section_text(name)
-            .and_then(|text| serde_json::from_str(text).ok())
+            .and_then(|text| serde_json::from_str(&text.get()).ok())
     }
 
     /// The top-level field `name` as a type of the caller's; `None` when it is missing or of another shape.
     #[must_use]
-    pub fn read<'a, T: Deserialize<'a>>(&'a self, name: &str) -> Option<T> {
+    pub fn read<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         self.section_text(name)
-            .and_then(|text| serde_json::from_str(text).ok())
+            .and_then(|text| serde_json::from_str(&text.get()).ok())
     }
 
     /// A field of the body by its path.
@@ -290,7 +294,7 @@ impl Object {
     pub fn body(&self) -> Map<String, Value> {
         self.sections
             .iter()
-            .filter_map(|(key, text)| Some((key.to_string(), serde_json::from_str(text).ok()?)))
+            .filter_map(|(key, text)| Some((key.to_string(), serde_json::from_str(&text.get()).ok()?)))
             .collect()
     }
 
@@ -328,7 +332,7 @@ impl Object {
             out.push(b',');
             write_string(key, out);
             out.push(b':');
-            out.extend_from_slice(text.as_bytes());
+            text.write(out);
         }
         out.push(b'}');
     }
@@ -460,19 +464,11 @@ impl Object {
         let sections: Vec<Section> = body
             .iter()
             .map(|(key, value)| {
-                let text = value.to_string();
-                let shared = previous
-                    .and_then(|previous| previous.sections.iter().find(|(old, _)| **old == **key))
-                    .filter(|(_, old)| **old == *text)
-                    .map(|(_, old)| Arc::clone(old));
-                let text = shared.unwrap_or_else(|| {
-                    if previous.is_none() {
-                        interner.text(&text)
-                    } else {
-                        Arc::from(text)
-                    }
-                });
-                (key.as_str().into(), text)
+                let before = previous.map(|previous| previous.section_text(key));
+                (
+                    key.as_str().into(),
+                    Text::of_section(key, &value.to_string(), before, interner),
+                )
             })
             .collect();
         match previous {
