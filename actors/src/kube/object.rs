@@ -191,6 +191,15 @@ impl Object {
         Some(&*self.head.namespace).filter(|namespace| !namespace.is_empty())
     }
 
+    /// Its place among the objects of its resource: `namespace/name`, or `name` if it has no namespace.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self.namespace() {
+            Some(namespace) => format!("{namespace}/{}", self.name()),
+            None => self.name().to_owned(),
+        }
+    }
+
     /// `metadata.uid` as text.
     #[must_use]
     pub fn uid_text(&self) -> String {
