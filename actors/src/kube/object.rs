@@ -4,7 +4,7 @@
 //! differs from the last in one place. So an object is kept in parts, each behind its own `Arc`:
 //!
 //! - [`Head`]: what a writer chose in `metadata` (name, labels, annotations, finalizers, owners);
-//! - one [`Section`] for each other top-level field (`spec`, `status`, `data`, ...), as compact JSON text;
+//! - one of the [`Sections`] for each other top-level field (`spec`, `status`, `data`, ...), as compact JSON text;
 //! - what the server alone decides (uid, versions, times), in plain fields;
 //! - `managedFields`.
 //!
@@ -17,6 +17,7 @@
 mod draft;
 mod fields;
 mod section;
+mod sections;
 mod text;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ use super::status::Status;
 pub use draft::{Draft, Metadata, WireManagedEntry};
 pub use fields::Fields;
 pub use section::SectionName;
+pub use sections::Sections;
 pub use text::Text;
 
 use draft::or_default;
@@ -132,7 +134,7 @@ pub struct Head {
     /// `metadata.name`.
     pub name: Box<str>,
     /// `metadata.namespace`; empty for cluster-scoped objects.
-    pub namespace: Box<str>,
+    pub namespace: Arc<str>,
     /// `metadata.generateName`.
     pub generate_name: Box<str>,
     /// `metadata.labels`, sorted by key.
@@ -154,16 +156,13 @@ pub struct Deletion {
     pub grace: Option<i64>,
 }
 
-/// One top-level field: name and JSON text.
-pub type Section = (SectionName, Text);
-
 /// A stored object, one version of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Object {
     /// The chosen part of the metadata.
     pub head: Arc<Head>,
     /// The top-level fields but `apiVersion`, `kind` and `metadata`.
-    pub sections: Arc<[Section]>,
+    pub sections: Sections,
     /// `metadata.managedFields`.
     pub managed: Arc<[ManagedEntry]>,
     /// `metadata.uid`.
@@ -242,10 +241,7 @@ impl Object {
     /// JSON text of a top-level field.
     #[must_use]
     pub fn section_text(&self, name: &str) -> Option<&Text> {
-        self.sections
-            .iter()
-            .find(|(key, _)| **key == *name)
-            .map(|(_, text)| text)
+        self.sections.get(name)
     }
 
     /// A top-level field as a tree.
@@ -352,8 +348,8 @@ impl Object {
         out.extend_from_slice(b"{\"name\":");
         write_string(&head.name, out);
         for (key, text) in [
-            ("generateName", &head.generate_name),
-            ("namespace", &head.namespace),
+            ("generateName", &*head.generate_name),
+            ("namespace", &*head.namespace),
         ] {
             if !text.is_empty() {
                 write_key(key, out);
@@ -454,7 +450,7 @@ impl Object {
         };
         Ok(Self {
             head: interner.head(Head::of(meta)),
-            sections: Self::seal(&draft.body, None, interner),
+            sections: Sections::seal(&draft.body, None, interner),
             managed: interner.managed(&managed.ok_or_else(|| lacks("managedFields"))?),
             uid: Uuid::parse_str(&meta.uid).map_err(|_| lacks("uid"))?,
             resource_version: meta
@@ -465,25 +461,6 @@ impl Object {
             created: time(&meta.creation_timestamp).ok_or_else(|| lacks("creationTimestamp"))?,
             deletion,
         })
-    }
-
-    /// Makes sections from a body: text that did not change is shared with `previous`, other text by way of `interner`.
-    #[must_use]
-    pub fn seal(body: &Map<String, Value>, previous: Option<&Self>, interner: &Interner) -> Arc<[Section]> {
-        let sections: Vec<Section> = body
-            .iter()
-            .map(|(key, value)| {
-                let before = previous.map(|previous| previous.section_text(key));
-                (
-                    key.as_str().into(),
-                    Text::of_section(key, &value.to_string(), before, interner),
-                )
-            })
-            .collect();
-        match previous {
-            Some(previous) if *previous.sections == *sections => Arc::clone(&previous.sections),
-            _ => sections.into(),
-        }
     }
 }
 
