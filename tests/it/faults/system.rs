@@ -1,6 +1,7 @@
 //! Faults of power, boot and installed systems, on nodes that run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metalsim::clock::WallClock;
 use metalsim_actors::ids::NodeId;
@@ -18,7 +19,7 @@ use metalsim_actors::ports::{ConfigDrives, LocalFuture};
 use metalsim_actors::testkit::Rig;
 use serde_json::{Value, json};
 
-use super::{hits, redfish};
+use super::{assert_waited, hits, redfish};
 use crate::world::{Plan, World, client, until};
 
 /// Config drives whose user data call kubeadm.
@@ -44,10 +45,13 @@ impl ConfigDrives for JoiningDrives {
     }
 }
 
-/// Nodes whose time passes a thousand times as fast.
+/// Simulated seconds in a real one.
+const SPEED: f64 = 1000.0;
+
+/// Nodes whose time passes that fast.
 async fn fast() -> World {
     World::start(Plan {
-        clock: Arc::new(WallClock::start(1000.0)),
+        clock: Arc::new(WallClock::start(SPEED)),
         drives: Arc::new(JoiningDrives),
         ..Plan::default()
     })
@@ -113,6 +117,28 @@ async fn media_that_cannot_be_read_end_the_boot() {
             world.wait_for(index, phase).await;
         }
         // The next time all is well.
+        reset(&world, 0, ResetType::ForceOff).await;
+        world.boot_agent(0).await;
+        world.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn media_whose_server_does_not_answer_are_given_up_in_simulated_time() {
+    for how in ["drop", "hang"] {
+        let world = fast().await;
+        world.set_faults(first(
+            json!({"nth": 1}),
+            json!({"boot_media_unreachable": {"how": how}}),
+        ));
+        for (index, phase) in [(0, Phase::NoBootDevice), (1, Phase::AgentReady)] {
+            world.power_on_agent(index).await;
+            world.wait_for(index, phase).await;
+        }
+        let struck = json!({"kind": "fault_hit", "node": "n0", "what": "boot_media_unreachable"});
+        let failed = json!({"kind": "boot", "node": "n0", "target": "Pxe", "result": "failed"});
+        assert_waited(&world, &struck, &failed, Duration::from_secs(60), SPEED);
+        assert_eq!(hits(&world, "boot_media_unreachable"), 1, "{how}");
         reset(&world, 0, ResetType::ForceOff).await;
         world.boot_agent(0).await;
         world.stop().await;
