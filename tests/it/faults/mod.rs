@@ -6,6 +6,7 @@ mod cluster;
 mod etcd;
 mod kubelet;
 mod redfish;
+mod shared_port;
 mod simulator;
 mod system;
 mod tasks;
