@@ -12,33 +12,18 @@ use metalsim::forge::kubeadm::Node;
 use metalsim::forge::{self, Bootstrap, Role, cloud_config};
 use metalsim::observer::Exposition as _;
 use metalsim_actors::ids::NodeId;
-use metalsim_actors::node::effect::{AgentParameters, FetchFailure};
 use metalsim_actors::node::os::description::SystemDescription;
-use metalsim_actors::ports::{ConfigDrives, LocalFuture};
+use metalsim_actors::testkit::ReadDrives;
 use serde_json::{Value, json};
 
 use crate::kcp::access::Access;
 use crate::kcp::etcd::Keys;
 use crate::world::{Plan, World, own_address, until};
 
-/// Reads config drives at once.
-struct Reader;
-
-impl ConfigDrives for Reader {
-    fn fetch(
-        &self,
-        _: NodeId,
-        _: Arc<str>,
-        _: Arc<AgentParameters>,
-    ) -> LocalFuture<Result<Arc<str>, FetchFailure>> {
-        Box::pin(async { Err(FetchFailure("nothing is fetched".into())) })
-    }
-
-    fn read(&self, _: NodeId, drive: Arc<str>) -> LocalFuture<Arc<SystemDescription>> {
-        let description = Arc::new(system::of_config_drive(&drive));
-        assert!(description.warnings.is_empty(), "{:?}", description.warnings);
-        Box::pin(async move { description })
-    }
+fn read(drive: &str) -> Arc<SystemDescription> {
+    let description = system::of_config_drive(drive);
+    assert!(description.warnings.is_empty(), "{:?}", description.warnings);
+    Arc::new(description)
 }
 
 /// Three control planes, `n0` to `n2`, and the worker `n3`, all ready.
@@ -75,7 +60,7 @@ impl Site {
         };
         let world = World::start(Plan {
             nodes: 4,
-            drives: Arc::new(Reader),
+            drives: Arc::new(ReadDrives(read)),
             clock: Arc::new(WallClock::start(speed)),
             addressing: Addressing::Address {
                 network: own_address(number),

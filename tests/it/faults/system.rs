@@ -4,46 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metalsim::clock::WallClock;
-use metalsim_actors::ids::NodeId;
 use metalsim_actors::node::agent::AgentRequest;
 use metalsim_actors::node::agent::command::Operation;
 use metalsim_actors::node::bmc::{BmcCommand, PowerState, ResetType, Secret};
-use metalsim_actors::node::effect::{AgentParameters, FetchFailure};
 use metalsim_actors::node::os::Os;
-use metalsim_actors::node::os::description::SystemDescription;
-use metalsim_actors::node::os::intent::{Intent, Role};
+use metalsim_actors::node::os::intent::Role;
 use metalsim_actors::node::os::membership::Activity;
 use metalsim_actors::node::phase::Phase;
 use metalsim_actors::node::{Event, Node};
-use metalsim_actors::ports::{ConfigDrives, LocalFuture};
-use metalsim_actors::testkit::Rig;
+use metalsim_actors::testkit::{ReadDrives, Rig};
 use serde_json::{Value, json};
 
 use super::{assert_waited, hits, redfish};
 use crate::world::{Plan, World, client, until};
-
-/// Config drives whose user data call kubeadm.
-struct JoiningDrives;
-
-impl ConfigDrives for JoiningDrives {
-    fn fetch(
-        &self,
-        _: NodeId,
-        _: Arc<str>,
-        _: Arc<AgentParameters>,
-    ) -> LocalFuture<Result<Arc<str>, FetchFailure>> {
-        Box::pin(async { Err(FetchFailure("nobody asks for it".into())) })
-    }
-
-    fn read(&self, _: NodeId, _: Arc<str>) -> LocalFuture<Arc<SystemDescription>> {
-        let mut description = (*Rig::description("host")).clone();
-        description.intent = Intent::Incomplete {
-            role: Role::JoinWorker,
-            missing: Box::default(),
-        };
-        Box::pin(async { Arc::new(description) })
-    }
-}
 
 /// Simulated seconds in a real one.
 const SPEED: f64 = 1000.0;
@@ -52,7 +25,7 @@ const SPEED: f64 = 1000.0;
 async fn fast() -> World {
     World::start(Plan {
         clock: Arc::new(WallClock::start(SPEED)),
-        drives: Arc::new(JoiningDrives),
+        drives: Arc::new(ReadDrives(|_| Rig::kubeadm_description("host", Role::JoinWorker))),
         ..Plan::default()
     })
     .await
