@@ -89,19 +89,7 @@ impl Site {
 
     /// A client that has no connection yet.
     pub(super) async fn kube(&self) -> kube::Client {
-        let text = self
-            .cluster()
-            .kubeconfig(&self.endpoint)
-            .unwrap()
-            .to_yaml()
-            .to_owned();
-        let kubeconfig = Kubeconfig::from_yaml(&text).unwrap();
-        let options = KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options);
-        let mut config = config.await.unwrap();
-        // What goes wrong is to be seen.
-        config.default_retry = false;
-        kube::Client::try_from(config).unwrap()
+        client(&self.cluster(), &self.endpoint, None).await
     }
 
     /// What KubeadmControlPlane has for the API and for etcd.
@@ -141,6 +129,25 @@ impl Site {
         });
         (counted, whom.collect())
     }
+}
+
+/// A client of a cluster that connects to `address`, and names this server when it does.
+pub(super) async fn client(
+    cluster: &SimulatedCluster,
+    address: &str,
+    server_name: Option<String>,
+) -> kube::Client {
+    let text = cluster.kubeconfig(address).unwrap().to_yaml().to_owned();
+    let kubeconfig = Kubeconfig::from_yaml(&text).unwrap();
+    let options = KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options);
+    let mut config = config.await.unwrap();
+    if server_name.is_some() {
+        config.tls_server_name = server_name;
+    }
+    // What goes wrong is to be seen.
+    config.default_retry = false;
+    kube::Client::try_from(config).unwrap()
 }
 
 /// The Status with which a call was refused.

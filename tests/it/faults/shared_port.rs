@@ -10,7 +10,6 @@ use futures_util::{StreamExt as _, TryStreamExt as _, poll};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Api;
 use kube::api::{ListParams, PostParams, WatchEvent, WatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use metalsim::clock::WallClock;
 use metalsim::cluster::endpoints::Addressing;
 use metalsim::cluster::names::ClusterName;
@@ -25,7 +24,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::cluster::refused;
+use super::cluster::{self, refused};
 use super::hits;
 use crate::kcp::access::roots;
 use crate::world::{PATIENCE, Plan, World, own_address, until};
@@ -73,20 +72,8 @@ impl Site {
 
     /// A client without a connection yet, whose names resolve to the shared port as with a wildcard record.
     async fn kube(&self, name: &str) -> kube::Client {
-        let text = self
-            .cluster(name)
-            .kubeconfig(&self.shared.to_string())
-            .unwrap()
-            .to_yaml()
-            .to_owned();
-        let kubeconfig = Kubeconfig::from_yaml(&text).unwrap();
-        let options = KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options);
-        let mut config = config.await.unwrap();
-        config.tls_server_name = Some(host(name));
-        // What goes wrong is to be seen.
-        config.default_retry = false;
-        kube::Client::try_from(config).unwrap()
+        let cluster = self.cluster(name);
+        cluster::client(&cluster, &self.shared.to_string(), Some(host(name))).await
     }
 
     async fn maps(&self, name: &str) -> Api<ConfigMap> {
