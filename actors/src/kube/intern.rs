@@ -4,14 +4,14 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::object::{Head, ManagedEntry};
+use super::object::{Head, ManagedEntry, SectionName};
 
 /// Texts above this size are not looked up: large ones are rarely equal, and hashing them costs.
 const LARGEST_TEXT: usize = 64 * 1024;
 /// A pool this small is never swept.
 const SMALLEST_SWEEP: usize = 1024;
 
-/// A pool of shared texts, heads and accounts of fields. One serves all clusters of a process; each [`super::store::Store`] holds an `Arc` of it.
+/// A pool of shared texts, heads, accounts of fields and lists of names. One serves all clusters of a process; each [`super::store::Store`] holds an `Arc` of it.
 ///
 /// Entries that nobody else holds are dropped when the pool has doubled since the last sweep, so it stays within
 /// twice of what is in use.
@@ -20,6 +20,7 @@ pub struct Interner {
     texts: Mutex<Pool<str>>,
     heads: Mutex<Pool<Head>>,
     managed: Mutex<Pool<[ManagedEntry]>>,
+    names: Mutex<Pool<[SectionName]>>,
 }
 
 #[derive(Debug)]
@@ -89,14 +90,26 @@ impl Interner {
         pool.insert(made)
     }
 
+    /// The shared copy of `names`.
+    #[must_use]
+    pub fn names(&self, names: Arc<[SectionName]>) -> Arc<[SectionName]> {
+        let mut pool = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        match pool.entries.get(&names) {
+            Some(shared) => Arc::clone(shared),
+            None => pool.insert(names),
+        }
+    }
+
     /// The shared copy of `head`.
     #[must_use]
-    pub fn head(&self, head: Head) -> Arc<Head> {
+    pub fn head(&self, mut head: Head) -> Arc<Head> {
         let mut pool = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
-        match pool.entries.get(&head) {
-            Some(shared) => Arc::clone(shared),
-            None => pool.insert(Arc::new(head)),
+        if let Some(shared) = pool.entries.get(&head) {
+            return Arc::clone(shared);
         }
+        // Objects have names of their own, and live in few namespaces.
+        head.namespace = self.text(&head.namespace);
+        pool.insert(Arc::new(head))
     }
 }
 

@@ -455,27 +455,23 @@ pub fn present(
     let Kubelet::Running { since } = *kubelets.get(object.name())? else {
         return None;
     };
-    let place = object.sections.iter().position(|(key, _)| **key == *section)?;
-    let (key, text) = object.sections.get(place)?;
+    let text = object.section_text(section)?;
     let text = if lease {
         let renewed = micro_time(last_step(since, now, RENEW_SECONDS));
-        replace_times(text, "\"renewTime\":\"", &renewed, |_| true)
+        replace_times(&text.get(), "\"renewTime\":\"", &renewed, |_| true)
     } else {
         let reported = Second::of(last_step(since, now, REPORT_SECONDS)).text();
-        replace_times(text, "\"lastHeartbeatTime\":\"", &reported, |rest| {
+        replace_times(&text.get(), "\"lastHeartbeatTime\":\"", &reported, |rest| {
             let kind = rest
                 .split_once("\"type\":\"")
                 .and_then(|(_, rest)| rest.split_once('"'));
             kind.is_some_and(|(kind, _)| CONDITIONS.iter().any(|(known, ..)| *known == kind))
         })
     }?;
-    let mut sections = object.sections.to_vec();
-    if let Some(section) = sections.get_mut(place) {
-        *section = (key.clone(), text.into());
-    }
-    let mut object = object.clone();
-    object.sections = sections.into();
-    Some(object)
+    Some(Object {
+        sections: object.sections.with(section, text.into()),
+        ..object.clone()
+    })
 }
 
 /// Puts `time` behind each `key` where an older time of the same form stands and `wanted` says so of the text after it; `None` if nowhere. A quote within

@@ -4,24 +4,28 @@
 //! differs from the last in one place. So an object is kept in parts, each behind its own `Arc`:
 //!
 //! - [`Head`]: what a writer chose in `metadata` (name, labels, annotations, finalizers, owners);
-//! - one [`Section`] for each other top-level field (`spec`, `status`, `data`, ...), as compact JSON text;
+//! - one of the [`Sections`] for each other top-level field (`spec`, `status`, `data`, ...), as compact JSON text;
 //! - what the server alone decides (uid, versions, times), in plain fields;
 //! - `managedFields`.
 //!
 //! A status update shares head and spec with the version before it, and an object that is made in every cluster shares
 //! head and sections with its twins by way of the [`Interner`]. Text is a third of the size of a tree of
 //! `serde_json::Value`s, and what nearly every reader wants is text: reading concatenates.
+//! Longer texts share what they have in common with those of other clusters ([`Text`]).
 //! `apiVersion` and `kind` are not stored, they follow from the resource and the version asked for.
 
 mod draft;
 mod fields;
 mod section;
+mod sections;
+mod text;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, TimeZone as _, Utc};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -33,6 +37,8 @@ use super::status::Status;
 pub use draft::{Draft, Metadata, WireManagedEntry};
 pub use fields::Fields;
 pub use section::SectionName;
+pub use sections::Sections;
+pub use text::Text;
 
 use draft::or_default;
 
@@ -128,7 +134,7 @@ pub struct Head {
     /// `metadata.name`.
     pub name: Box<str>,
     /// `metadata.namespace`; empty for cluster-scoped objects.
-    pub namespace: Box<str>,
+    pub namespace: Arc<str>,
     /// `metadata.generateName`.
     pub generate_name: Box<str>,
     /// `metadata.labels`, sorted by key.
@@ -150,16 +156,13 @@ pub struct Deletion {
     pub grace: Option<i64>,
 }
 
-/// One top-level field: name and JSON text.
-pub type Section = (SectionName, Arc<str>);
-
 /// A stored object, one version of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Object {
     /// The chosen part of the metadata.
     pub head: Arc<Head>,
     /// The top-level fields but `apiVersion`, `kind` and `metadata`.
-    pub sections: Arc<[Section]>,
+    pub sections: Sections,
     /// `metadata.managedFields`.
     pub managed: Arc<[ManagedEntry]>,
     /// `metadata.uid`.
@@ -185,6 +188,15 @@ impl Object {
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {
         Some(&*self.head.namespace).filter(|namespace| !namespace.is_empty())
+    }
+
+    /// Its place among the objects of its resource: `namespace/name`, or `name` if it has no namespace.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self.namespace() {
+            Some(namespace) => format!("{namespace}/{}", self.name()),
+            None => self.name().to_owned(),
+        }
     }
 
     /// `metadata.uid` as text.
@@ -228,25 +240,22 @@ impl Object {
 
     /// JSON text of a top-level field.
     #[must_use]
-    pub fn section_text(&self, name: &str) -> Option<&str> {
-        self.sections
-            .iter()
-            .find(|(key, _)| **key == *name)
-            .map(|(_, text)| &**text)
+    pub fn section_text(&self, name: &str) -> Option<&Text> {
+        self.sections.get(name)
     }
 
     /// A top-level field as a tree.
     #[must_use]
     pub fn section(&self, name: &str) -> Option<Value> {
         self.section_text(name)
-            .and_then(|text| serde_json::from_str(text).ok())
+            .and_then(|text| serde_json::from_str(&text.get()).ok())
     }
 
     /// The top-level field `name` as a type of the caller's; `None` when it is missing or of another shape.
     #[must_use]
-    pub fn read<'a, T: Deserialize<'a>>(&'a self, name: &str) -> Option<T> {
+    pub fn read<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         self.section_text(name)
-            .and_then(|text| serde_json::from_str(text).ok())
+            .and_then(|text| serde_json::from_str(&text.get()).ok())
     }
 
     /// A field of the body by its path.
@@ -290,7 +299,7 @@ impl Object {
     pub fn body(&self) -> Map<String, Value> {
         self.sections
             .iter()
-            .filter_map(|(key, text)| Some((key.to_string(), serde_json::from_str(text).ok()?)))
+            .filter_map(|(key, text)| Some((key.to_string(), serde_json::from_str(&text.get()).ok()?)))
             .collect()
     }
 
@@ -328,7 +337,7 @@ impl Object {
             out.push(b',');
             write_string(key, out);
             out.push(b':');
-            out.extend_from_slice(text.as_bytes());
+            text.write(out);
         }
         out.push(b'}');
     }
@@ -339,8 +348,8 @@ impl Object {
         out.extend_from_slice(b"{\"name\":");
         write_string(&head.name, out);
         for (key, text) in [
-            ("generateName", &head.generate_name),
-            ("namespace", &head.namespace),
+            ("generateName", &*head.generate_name),
+            ("namespace", &*head.namespace),
         ] {
             if !text.is_empty() {
                 write_key(key, out);
@@ -441,7 +450,7 @@ impl Object {
         };
         Ok(Self {
             head: interner.head(Head::of(meta)),
-            sections: Self::seal(&draft.body, None, interner),
+            sections: Sections::seal(&draft.body, None, interner),
             managed: interner.managed(&managed.ok_or_else(|| lacks("managedFields"))?),
             uid: Uuid::parse_str(&meta.uid).map_err(|_| lacks("uid"))?,
             resource_version: meta
@@ -452,33 +461,6 @@ impl Object {
             created: time(&meta.creation_timestamp).ok_or_else(|| lacks("creationTimestamp"))?,
             deletion,
         })
-    }
-
-    /// Makes sections from a body: text that did not change is shared with `previous`, other text by way of `interner`.
-    #[must_use]
-    pub fn seal(body: &Map<String, Value>, previous: Option<&Self>, interner: &Interner) -> Arc<[Section]> {
-        let sections: Vec<Section> = body
-            .iter()
-            .map(|(key, value)| {
-                let text = value.to_string();
-                let shared = previous
-                    .and_then(|previous| previous.sections.iter().find(|(old, _)| **old == **key))
-                    .filter(|(_, old)| **old == *text)
-                    .map(|(_, old)| Arc::clone(old));
-                let text = shared.unwrap_or_else(|| {
-                    if previous.is_none() {
-                        interner.text(&text)
-                    } else {
-                        Arc::from(text)
-                    }
-                });
-                (key.as_str().into(), text)
-            })
-            .collect();
-        match previous {
-            Some(previous) if *previous.sections == *sections => Arc::clone(&previous.sections),
-            _ => sections.into(),
-        }
     }
 }
 

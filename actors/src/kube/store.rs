@@ -10,6 +10,7 @@
 //! Writers see one counter of versions. The last changes stay in a bounded window; it feeds watches, lists at an older version and
 //! later pages of a list. What has left the window answers 410.
 
+mod collection;
 mod commit;
 mod delete;
 mod image;
@@ -34,6 +35,8 @@ use super::object::{Object, Second};
 use super::resource::{Registry, Resource, ResourceId};
 use super::status::Status;
 use crate::seed::Seed;
+
+use collection::Collection;
 
 pub use commit::{Change, Changed};
 pub use delete::{DeleteOptions, Deleted, Propagation};
@@ -133,9 +136,6 @@ impl<'a> WriteOptions<'a> {
     }
 }
 
-/// The objects of a resource by `namespace/name`.
-type Collection = BTreeMap<Arc<str>, Arc<Object>>;
-
 /// The objects of one cluster.
 #[derive(Debug)]
 pub struct Store {
@@ -155,6 +155,15 @@ pub struct Store {
     window_bytes: usize,
     /// Version before the oldest change in the window: the oldest state that can be told.
     floor: u64,
+}
+
+/// What the keys of a namespace begin with; of all namespaces: nothing.
+fn prefix_of(namespace: Option<&str>) -> String {
+    namespace.map_or_else(String::new, |namespace| format!("{namespace}/"))
+}
+
+fn is_within(object: &Object, namespace: Option<&str>) -> bool {
+    namespace.is_none_or(|namespace| *object.head.namespace == *namespace)
 }
 
 impl Store {
@@ -231,7 +240,7 @@ impl Store {
     pub fn find(&self, resource: &Resource, namespace: Option<&str>, name: &str) -> Option<&Arc<Object>> {
         self.collections
             .get(&resource.home)?
-            .get(resource.key(namespace, name).as_str())
+            .get(&resource.key(namespace, name))
     }
 
     /// An object of a built-in resource, if it exists.
@@ -261,24 +270,13 @@ impl Store {
         resource: &Resource,
         namespace: Option<&'a str>,
     ) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
-        let prefix = match namespace.filter(|_| resource.namespaced) {
-            Some(namespace) => format!("{namespace}/"),
-            None => String::new(),
-        };
-        self.collections
-            .get(&resource.home)
-            .into_iter()
-            .flat_map(move |objects| {
-                let end = prefix.clone();
-                objects
-                    .range::<str, _>((
-                        std::ops::Bound::Included(prefix.as_str()),
-                        std::ops::Bound::Unbounded,
-                    ))
-                    .take_while(move |(key, _)| key.starts_with(&end))
-                    .map(|(_, object)| object)
-                    .collect::<Vec<_>>()
-            })
+        let namespace = namespace.filter(|_| resource.namespaced);
+        let objects = self.collections.get(&resource.home).map(|objects| {
+            objects
+                .from(&prefix_of(namespace))
+                .take_while(move |object| is_within(object, namespace))
+        });
+        objects.into_iter().flatten()
     }
 
     /// Number of objects of a resource.
@@ -307,7 +305,7 @@ impl Store {
     pub fn everything(&self) -> impl Iterator<Item = (ResourceId, &Arc<Object>)> {
         self.collections
             .iter()
-            .flat_map(|(id, objects)| objects.values().map(|object| (*id, object)))
+            .flat_map(|(id, objects)| objects.iter().map(|object| (*id, object)))
     }
 
     /// The objects that name the object with this uid as an owner.
@@ -316,7 +314,7 @@ impl Store {
             .get(&owner)
             .into_iter()
             .flatten()
-            .filter_map(|(id, key)| Some((*id, self.collections.get(id)?.get(&**key)?)))
+            .filter_map(|(id, key)| Some((*id, self.collections.get(id)?.get(key)?)))
     }
 
     /// Uids that objects name as owners.

@@ -34,7 +34,7 @@ use uuid::Uuid;
 
 use super::accept::MetaVersion;
 use super::convert;
-use super::object::{Object, Second};
+use super::object::{Object, Second, Sections};
 use super::resource::Resource;
 use super::status::{Status, quote};
 use super::store::{ListPage, WatchEvent};
@@ -280,7 +280,7 @@ impl<'a> Table<'a> {
 fn empty() -> Object {
     Object {
         head: Arc::default(),
-        sections: Arc::from([]),
+        sections: Sections::default(),
         managed: Arc::from([]),
         uid: Uuid::nil(),
         resource_version: 0,

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 
-use crate::kube::object::Object;
+use crate::kube::object::{Object, Text};
 use crate::kube::status::{Status, quote};
 use crate::kube::store::Store;
 
@@ -92,22 +92,18 @@ struct Caches {
 
 static CACHES: LazyLock<Caches> = LazyLock::new(Caches::default);
 
-fn text<'a>(object: &'a Object, section: &str) -> Option<&'a Arc<str>> {
-    object
-        .sections
-        .iter()
-        .find(|(name, _)| **name == *section)
-        .map(|(_, text)| text)
+fn text(object: &Object, section: &str) -> Option<Arc<str>> {
+    object.section_text(section).map(Text::shared)
 }
 
 /// The rules of a role.
 pub(super) fn rules_of(role: &Object) -> Arc<Vec<PolicyRule>> {
-    text(role, "rules").map_or_else(Arc::default, |text| CACHES.rules.get(text))
+    text(role, "rules").map_or_else(Arc::default, |text| CACHES.rules.get(&text))
 }
 
 /// The role that a binding names.
 pub(super) fn reference_of(binding: &Object) -> Arc<RoleRef> {
-    text(binding, "roleRef").map_or_else(Arc::default, |text| CACHES.references.get(text))
+    text(binding, "roleRef").map_or_else(Arc::default, |text| CACHES.references.get(&text))
 }
 
 /// The rules of the role that a binding in `namespace` refers to.
@@ -174,7 +170,7 @@ fn visit(
     mut visit: impl FnMut(&Source<'_>, Result<&[PolicyRule], String>) -> ControlFlow<()>,
 ) {
     let mut one = |binding: &Object| {
-        let Some(subjects) = text(binding, "subjects").map(|text| CACHES.subjects.get(text)) else {
+        let Some(subjects) = text(binding, "subjects").map(|text| CACHES.subjects.get(&text)) else {
             return ControlFlow::Continue(());
         };
         let place = binding.namespace().unwrap_or("");

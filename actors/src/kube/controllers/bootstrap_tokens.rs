@@ -46,7 +46,7 @@ fn is_token_secret(secret: &Object) -> bool {
     secret.namespace() == Some(NAMESPACE)
         && secret
             .section_text("type")
-            .is_some_and(|kind| kind.trim_matches('"') == TOKEN)
+            .is_some_and(|kind| kind.get().trim_matches('"') == TOKEN)
 }
 
 /// When a token ends.

@@ -22,7 +22,8 @@ pub struct NodeIpam;
 /// `spec.podCIDR` of a node.
 pub(crate) fn pod_network(node: &Object) -> Option<(Ipv4Addr, u8)> {
     // Looked for as text: one allocation reads the networks of all nodes.
-    let (_, rest) = node.section_text("spec")?.split_once("\"podCIDR\":\"")?;
+    let text = node.section_text("spec")?.get();
+    let (_, rest) = text.split_once("\"podCIDR\":\"")?;
     let (network, _) = rest.split_once('"')?;
     let (address, prefix) = network.split_once('/')?;
     let prefix = prefix.parse().ok().filter(|prefix| *prefix <= 32)?;

@@ -72,7 +72,7 @@ pub struct ServiceAccountTokens;
 fn is_token(secret: &Object) -> bool {
     secret
         .section_text("type")
-        .is_some_and(|kind| kind.trim_matches('"') == TOKEN)
+        .is_some_and(|kind| kind.get().trim_matches('"') == TOKEN)
 }
 
 impl Controller for ServiceAccountTokens {

@@ -67,10 +67,10 @@ impl Store {
         if dry_run {
             return Ok((Arc::new(*object), remove));
         }
-        let key: Arc<str> = resource.key(object.namespace(), object.name()).into();
+        let key = resource.key(object.namespace(), object.name());
         let objects = Arc::make_mut(self.collections.entry(resource.home).or_default());
-        let before = if remove { objects.remove(&*key) } else { None };
-        if !remove && !objects.contains_key(&*key) && self.objects >= self.settings.limits.objects {
+        let before = if remove { objects.remove(&key) } else { None };
+        if !remove && objects.get(&key).is_none() && self.objects >= self.settings.limits.objects {
             return Err(Status::too_many_requests(format!(
                 "the cluster already holds {} objects",
                 self.settings.limits.objects
@@ -85,7 +85,7 @@ impl Store {
             }
             before
         } else {
-            objects.insert(Arc::clone(&key), Arc::clone(&object))
+            objects.insert(Arc::clone(&object))
         };
         if let Some(before) = &before {
             self.index(resource.home, &key, before, false);
@@ -120,11 +120,11 @@ impl Store {
     /// Puts back an object from durable state, with the version and uid that it had. There is no history of it: watches start
     /// after the newest object.
     pub fn restore(&mut self, resource: &Resource, object: Object) {
-        let key: Arc<str> = resource.key(object.namespace(), object.name()).into();
+        let key = resource.key(object.namespace(), object.name());
         self.version = self.version.max(object.resource_version);
         let object = Arc::new(object);
         let objects = Arc::make_mut(self.collections.entry(resource.home).or_default());
-        match objects.insert(Arc::clone(&key), Arc::clone(&object)) {
+        match objects.insert(Arc::clone(&object)) {
             Some(before) => self.index(resource.home, &key, &before, false),
             None => self.objects = self.objects.saturating_add(1),
         }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::commit::Prepared;
 use super::{ListPage, ListQuery, Store, Target};
 use crate::kube::crd;
-use crate::kube::object::{Deletion, Head, Object, Second};
+use crate::kube::object::{Deletion, Head, Object, Second, Sections};
 use crate::kube::resource::Resource;
 use crate::kube::status::{FieldError, FieldFault, Named, Status};
 use crate::kube::validate::{FOREGROUND, ORPHAN};
@@ -403,7 +403,11 @@ fn hold_namespace(resource: &Resource, object: &mut Object) -> bool {
         if let Some(status) = status.as_object_mut() {
             status.insert("phase".to_owned(), "Terminating".into());
         }
-        object.sections = Object::seal(&body, Some(object), &crate::kube::intern::Interner::default());
+        object.sections = Sections::seal(
+            &body,
+            Some(&object.sections),
+            &crate::kube::intern::Interner::default(),
+        );
     }
     held
 }

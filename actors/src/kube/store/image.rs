@@ -8,7 +8,7 @@ use crate::kube::object::{ManagedEntry, Object, Second};
 use crate::kube::resource::{BUILT_IN, ResourceId};
 
 /// The objects of built-in kinds of one store, for others to begin with. They are shared with all that is theirs: uid,
-/// version are the same in every store that adopts them. A store pays for the objects of a resource (24 bytes
+/// version are the same in every store that adopts them. A store pays for the objects of a resource (8 bytes
 /// each) once it writes one of that resource.
 #[derive(Clone, Debug)]
 pub struct Image {
@@ -28,19 +28,19 @@ impl Image {
     pub fn has(&self, resource: ResourceId, key: &str) -> bool {
         self.collections
             .get(&resource)
-            .is_some_and(|objects| objects.contains_key(key))
+            .is_some_and(|objects| objects.get(key).is_some())
     }
 
     /// The image with those objects only that `keep` says yes to, by resource and key.
     #[must_use]
     pub fn filtered(&self, keep: impl Fn(ResourceId, &str) -> bool) -> Self {
-        self.mapped(|id, key, object| keep(id, key).then(|| Arc::clone(object)))
+        self.mapped(|id, object| keep(id, &object.key()).then(|| Arc::clone(object)))
     }
 
     /// The image with objects that come to be when a store takes them over ([`Second::FOUNDING`]).
     #[must_use]
     pub fn timeless(&self) -> Self {
-        self.mapped(|_, _, object| {
+        self.mapped(|_, object| {
             let managed = object.managed.iter().map(|entry| ManagedEntry {
                 time: Some(Second::FOUNDING),
                 ..entry.clone()
@@ -53,13 +53,10 @@ impl Image {
         })
     }
 
-    fn mapped(&self, map: impl Fn(ResourceId, &str, &Arc<Object>) -> Option<Arc<Object>>) -> Self {
+    fn mapped(&self, map: impl Fn(ResourceId, &Arc<Object>) -> Option<Arc<Object>>) -> Self {
         let map = &map;
         let collections = self.collections.iter().filter_map(|(id, objects)| {
-            let objects: Collection = objects
-                .iter()
-                .filter_map(|(key, object)| Some((Arc::clone(key), map(*id, key, object)?)))
-                .collect();
+            let objects: Collection = objects.iter().filter_map(|object| map(*id, object)).collect();
             (!objects.is_empty()).then(|| (*id, Arc::new(objects)))
         });
         Self {
@@ -100,15 +97,17 @@ impl Store {
             let mut new = Vec::new();
             match self.collections.get_mut(id) {
                 Some(present)
-                    if !present.iter().all(|(key, object)| {
-                        objects.get(key).is_some_and(|other| Arc::ptr_eq(object, other))
+                    if !present.iter().all(|object| {
+                        objects
+                            .twin(object)
+                            .is_some_and(|other| Arc::ptr_eq(object, other))
                     }) =>
                 {
                     let present = Arc::make_mut(present);
-                    for (key, object) in objects.iter() {
-                        if !present.contains_key(key) {
-                            present.insert(Arc::clone(key), Arc::clone(object));
-                            new.push((Arc::clone(key), Arc::clone(object)));
+                    for object in objects.iter() {
+                        if present.twin(object).is_none() {
+                            present.insert(Arc::clone(object));
+                            new.push(Arc::clone(object));
                         }
                     }
                 }
@@ -117,15 +116,15 @@ impl Store {
                     new.extend(
                         objects
                             .iter()
-                            .filter(|(_, object)| !object.head.owners.is_empty())
-                            .map(|(key, object)| (Arc::clone(key), Arc::clone(object))),
+                            .filter(|object| !object.head.owners.is_empty())
+                            .cloned(),
                     );
                 }
             }
             let after = self.collections.get(id).map_or(0, |present| present.len());
             self.objects = self.objects.saturating_add(after.saturating_sub(before));
-            for (key, object) in new {
-                self.index(*id, &key, &object, true);
+            for object in new {
+                self.index(*id, &object.key(), &object, true);
             }
         }
         // Nobody who has seen the store before may go on from there.

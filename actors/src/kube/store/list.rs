@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, Store};
+use super::{Changed, Store, is_within, prefix_of};
 use crate::kube::object::Object;
 use crate::kube::resource::Resource;
 use crate::kube::selector::{FieldSelector, LabelSelector};
@@ -185,9 +185,8 @@ impl Store {
             continue_token: None,
             remaining: None,
         };
-        let mut last_key: Option<String> = None;
         let mut remaining: u64 = 0;
-        for (key, object) in self.scan(resource, target.namespace, &start, &past) {
+        for object in self.scan(resource, target.namespace, &start, &past) {
             if !query.labels.matches_object(object) || !query.fields.matches(resource, object) {
                 continue;
             }
@@ -198,14 +197,13 @@ impl Store {
                 }
                 continue;
             }
-            last_key = Some(key.to_owned());
             page.items.push(Arc::clone(object));
         }
         if remaining > 0
-            && let Some(key) = last_key
+            && let Some(last) = page.items.last()
         {
             let version = i64::try_from(at).unwrap_or(i64::MAX);
-            page.continue_token = Some(Token::encode(version, key + "\0"));
+            page.continue_token = Some(Token::encode(version, last.key() + "\0"));
             page.remaining = (!selective).then_some(remaining);
         }
         Ok(page)
@@ -261,35 +259,25 @@ impl Store {
         namespace: Option<&str>,
         start: &str,
         past: &'a BTreeMap<String, Option<Arc<Object>>>,
-    ) -> Vec<(&'a str, &'a Arc<Object>)> {
-        let prefix = match namespace.filter(|_| resource.namespaced) {
-            Some(namespace) => format!("{namespace}/"),
-            None => String::new(),
-        };
-        let from = if start > prefix.as_str() {
-            start
-        } else {
-            prefix.as_str()
-        };
-        let bounds = (std::ops::Bound::Included(from), std::ops::Bound::Unbounded);
-        let mut found: Vec<(&str, &Arc<Object>)> = self
-            .collections
-            .get(&resource.home)
-            .into_iter()
-            .flat_map(|objects| objects.range::<str, _>(bounds))
-            .map(|(key, object)| (&**key, object))
-            .take_while(|(key, _)| key.starts_with(&prefix))
-            .filter(|(key, _)| past.is_empty() || !past.contains_key(*key))
+    ) -> Vec<&'a Arc<Object>> {
+        let namespace = namespace.filter(|_| resource.namespaced);
+        let prefix = prefix_of(namespace);
+        let from = start.max(&prefix);
+        let objects = self.collections.get(&resource.home).into_iter();
+        let mut found: Vec<&Arc<Object>> = objects
+            .flat_map(|objects| objects.from(from))
+            .take_while(|object| is_within(object, namespace))
+            .filter(|object| past.is_empty() || !past.contains_key(&object.key()))
             .collect();
         let present = found.len();
+        let bounds = (std::ops::Bound::Included(from), std::ops::Bound::Unbounded);
         found.extend(
             past.range::<str, _>(bounds)
-                .map(|(key, object)| (key.as_str(), object))
                 .take_while(|(key, _)| key.starts_with(&prefix))
-                .filter_map(|(key, object)| Some((key, object.as_ref()?))),
+                .filter_map(|(_, object)| object.as_ref()),
         );
         if found.len() > present {
-            found.sort_unstable_by_key(|(key, _)| *key);
+            found.sort_by_cached_key(|object| object.key());
         }
         found
     }

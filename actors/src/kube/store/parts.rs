@@ -1,12 +1,10 @@
 //! What a write to one part of an object may change, and what it takes to compare two states.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
 
 use super::Part;
 use crate::kube::apply;
-use crate::kube::object::{Draft, Object};
+use crate::kube::object::{Draft, Object, SectionName, Text};
 use crate::kube::resource::Resource;
 use crate::kube::status::{FieldError, Status};
 
@@ -125,15 +123,10 @@ pub(super) fn counts_as_generation(resource: &Resource, old: &Object, new: &Obje
     if old.generation == 0 {
         return false;
     }
-    let counted = |object: &Object| -> Vec<(String, Arc<str>)> {
-        object
-            .sections
-            .iter()
-            .filter(|(key, _)| **key != *"status")
-            .map(|(key, text)| (key.to_string(), Arc::clone(text)))
-            .collect()
-    };
-    counted(old) != counted(new)
+    fn counted(object: &Object) -> impl Iterator<Item = (&SectionName, &Text)> {
+        object.sections.iter().filter(|(key, _)| ***key != *"status")
+    }
+    counted(old).ne(counted(new))
         || (resource.is("apps", "deployments") && old.head.annotations != new.head.annotations)
 }
 

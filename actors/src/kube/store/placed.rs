@@ -68,7 +68,7 @@ impl Store {
         let keys = self.placed.by_node.get(node);
         keys.into_iter()
             .flatten()
-            .filter_map(|key| pods.and_then(|pods| pods.get(&**key)))
+            .filter_map(|key| pods.and_then(|pods| pods.get(key)))
             .collect::<Vec<_>>()
             .into_iter()
     }

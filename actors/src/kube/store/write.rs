@@ -15,7 +15,7 @@ use super::shape::{
 };
 use super::{Store, Target, WriteOptions};
 use crate::kube::apply::{self, Writer};
-use crate::kube::object::{Draft, Head, ManagedEntry, Object, Second};
+use crate::kube::object::{Draft, Head, ManagedEntry, Object, Second, Sections};
 use crate::kube::resource::Resource;
 use crate::kube::status::{Cause, FieldError, Reason, Status};
 use crate::kube::{convert, crd, defaulting, limit_range, patch, quota, validate};
@@ -365,7 +365,7 @@ impl Store {
         validate::object(resource, target.version, Part::Main, &draft, None)?;
         let mut object = Object {
             head: self.interner.head(Head::of(&draft.meta)),
-            sections: Object::seal(&draft.body, None, &self.interner),
+            sections: Sections::seal(&draft.body, None, &self.interner),
             managed: Arc::new([]),
             uid: self.upcoming_uid(),
             resource_version: 0,
@@ -430,7 +430,7 @@ impl Store {
             } else {
                 Arc::new(head)
             },
-            sections: Object::seal(&draft.body, Some(existing), &self.interner),
+            sections: Sections::seal(&draft.body, Some(&existing.sections), &self.interner),
             managed: Arc::clone(&existing.managed),
             uid: existing.uid,
             resource_version: existing.resource_version,
@@ -493,8 +493,7 @@ impl Store {
         let Some(manager) = options.manager else {
             return before;
         };
-        let unchanged =
-            Arc::ptr_eq(&object.head, &existing.head) && Arc::ptr_eq(&object.sections, &existing.sections);
+        let unchanged = Arc::ptr_eq(&object.head, &existing.head) && object.sections.is(&existing.sections);
         if before.is_empty() || unchanged {
             return before;
         }

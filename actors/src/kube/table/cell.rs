@@ -6,6 +6,8 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::kube::object::Text;
+
 /// What stands for a missing value in most cells.
 pub(super) const NONE: &str = "<none>";
 /// What stands for an unset option.
@@ -76,14 +78,14 @@ pub(super) fn int_or_string(value: &Value) -> String {
 }
 
 /// How many entries a map has, given as JSON text. Only the keys are looked at.
-pub(super) fn entries(json: Option<&str>) -> usize {
-    json.and_then(|json| serde_json::from_str::<Option<BTreeMap<String, IgnoredAny>>>(json).ok()?)
+pub(super) fn entries(json: Option<&Text>) -> usize {
+    json.and_then(|json| serde_json::from_str::<Option<BTreeMap<String, IgnoredAny>>>(&json.get()).ok()?)
         .map_or(0, |map| map.len())
 }
 
 /// How many elements a list has, given as JSON text.
-pub(super) fn elements(json: Option<&str>) -> usize {
-    json.and_then(|json| serde_json::from_str::<Option<Vec<IgnoredAny>>>(json).ok()?)
+pub(super) fn elements(json: Option<&Text>) -> usize {
+    json.and_then(|json| serde_json::from_str::<Option<Vec<IgnoredAny>>>(&json.get()).ok()?)
         .map_or(0, |list| list.len())
 }
 
@@ -199,9 +201,12 @@ mod tests {
 
     #[test]
     fn counts_and_lists() {
-        assert_eq!(entries(Some(r#"{"a": "x", "b": {"c": 1}}"#)), 2);
-        assert_eq!(entries(Some("null")), 0);
-        assert_eq!(elements(Some("[1, {}, 3]")), 3);
+        assert_eq!(
+            entries(Some(&Text::from(r#"{"a": "x", "b": {"c": 1}}"#.to_owned()))),
+            2
+        );
+        assert_eq!(entries(Some(&Text::from("null".to_owned()))), 0);
+        assert_eq!(elements(Some(&Text::from("[1, {}, 3]".to_owned()))), 3);
         assert_eq!(elements(None), 0);
         let words: Vec<String> = ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec();
         assert_eq!(some(&words, 3), "a,b,c + 2 more...");
