@@ -1,4 +1,4 @@
-"""What nodes learn from their boot media, and nowhere else: whom to call, whom to trust, which token to show."""
+"""What nodes learn from boot media, and nowhere else: whom to call, whom to trust, which token to show."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_two_ironics_share_a_fleet(tmp_path: Path) -> None:
 
 
 def test_private_authority_and_agents_over_tls(tmp_path: Path) -> None:
-    """Ironic's certificate is known from the medium alone, and Ironic knows the agents' from their heartbeats."""
+    """Ironic's certificate is known from the medium alone, and the agents' from their heartbeats."""
     options = IronicOptions(tls=make_authority(tmp_path / "authority"))
     with Rig(tmp_path, nodes=2, options=options, told_by_media=True, agent_tls=True) as rig:
         nodes = rig.enroll(boot_interface="redfish-virtual-media")
@@ -40,7 +40,7 @@ def test_private_authority_and_agents_over_tls(tmp_path: Path) -> None:
 
 
 def test_ipxe_tells_who_to_trust_by_the_settings(tmp_path: Path) -> None:
-    """An iPXE script carries no certificate; the settings fill in what the medium leaves out, and only that."""
+    """An iPXE script carries no certificate; the settings fill in what the medium leaves out, no more."""
     authority = make_authority(tmp_path / "authority")
     settings = {"ironic": {"ca_file": str(authority.ca)}}
     with Rig(

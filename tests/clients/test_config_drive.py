@@ -66,7 +66,7 @@ def test_each_form_makes_its_system(tmp_path: Path) -> None:
             name = nodes[uuid]
             # Those that join wait for an API server that never comes.
             up = ("bootstrapping", "os_running")
-            wait_until("the system is up", lambda name=name: rig.metalsim.node(name)["phase"] in up)
+            wait_until("the system is up", lambda name=name, up=up: rig.metalsim.node(name)["phase"] in up)
             system = rig.metalsim.node(name)["system"]
             assert (system["hostname"], system["intent"]["kind"]) == ("host-1", expected[form]), form
             assert system["warnings"] == [], form
@@ -78,5 +78,5 @@ def test_drive_that_cannot_be_fetched_fails_the_deployment(tmp_path: Path) -> No
         nodes = rig.enroll(boot_interface="ipxe", bios_interface="no-bios", firmware_interface="no-firmware")
         Fleet(rig.client, nodes, [MANAGE, PROVIDE]).run()
         missing = f"{rig.ironic.files.url}/no-drive"
-        with pytest.raises(NodeFailed, match="no-drive.*404"):
+        with pytest.raises(NodeFailed, match=r"no-drive.*404"):
             Fleet(rig.client, nodes, [deploy_with(missing)]).run()

@@ -67,7 +67,10 @@ def document_of(server: MetalsimServer) -> Json:
 
 def test_the_document_is_valid(metalsim: MetalsimServer) -> None:
     document = document_of(metalsim)
-    errors = [f"{'/'.join(map(str, error.path))}: {error.message}" for error in OpenAPIV31SpecValidator(document).iter_errors()]
+    errors = [
+        f"{'/'.join(map(str, error.path))}: {error.message}"
+        for error in OpenAPIV31SpecValidator(document).iter_errors()
+    ]
     assert errors == []
     # One that is broken is refused: the validator looks.
     document["paths"]["/healthz"]["get"]["responses"] = {"200": {}}
@@ -124,7 +127,8 @@ faults:
     assert (taken.returncode, "there is a fault dark already" in taken.stderr) == (1, True), taken.stderr
     wrong = commands.attempt("fault", "add", "{name: x, what: {bmc_slow: {delay: soon}}}")
     assert wrong.returncode == 1
-    assert "what" in wrong.stderr and "soon" in wrong.stderr
+    assert "what" in wrong.stderr
+    assert "soon" in wrong.stderr
     assert commands.run("fault", "remove", "dark") == "dark: removed\n"
     commands.run("fault", "remove", "--all")
     assert json.loads(commands.run("fault", "list", "--json"))["items"] == []

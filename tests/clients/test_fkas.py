@@ -71,7 +71,9 @@ def test_kubectl_at_a_registered_cluster(metalsim: MetalsimServer, folder: Path)
         kubectl("wait", "--for=condition=Ready", "pod/etcd-cp-1", "-n", "kube-system", "--timeout=60s")
 
     listed = requests.get(f"{metalsim.control_url}/api/v1/clusters", timeout=30).json()["items"]
-    assert [(item["name"], item["ready_nodes"], item["control_planes"]) for item in listed] == [("test1", 2, 1)]
+    assert [(item["name"], item["ready_nodes"], item["control_planes"]) for item in listed] == [
+        ("test1", 2, 1)
+    ]
     assert requests.delete(url, timeout=30).status_code == 204
     with pytest.raises(requests.ConnectionError):
         requests.get(f"https://{endpoint['Host']}:{endpoint['Port']}", timeout=30, verify=False)

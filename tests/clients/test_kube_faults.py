@@ -155,7 +155,8 @@ def test_pressure(site: Site) -> None:
         wanted = {"memory-pressure:NoSchedule", "network-unavailable:NoSchedule"}
         wait_until("it is tainted", lambda: site.taints(WORKER) == wanted)
         described = site.kubectl("describe", "node", WORKER)
-        assert "KubeletHasInsufficientMemory" in described and "NoRouteCreated" in described
+        assert "KubeletHasInsufficientMemory" in described
+        assert "NoRouteCreated" in described
         assert site.ready()[WORKER] == "True"
     wait_until("it has no taints", lambda: not site.taints(WORKER))
 

@@ -35,7 +35,13 @@ def kubectl(request: pytest.FixtureRequest, cluster: ClusterServer, folder: Path
 @pytest.fixture
 def namespace(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace that only this test uses."""
-    name = request.node.name.replace("test_", "").replace("_", "-").replace("[", "-").rstrip("]")[:60].rstrip("-")
+    name = (
+        request.node.name.replace("test_", "")
+        .replace("_", "-")
+        .replace("[", "-")
+        .rstrip("]")[:60]
+        .rstrip("-")
+    )
     kubectl("create", "namespace", name)
     yield name
     kubectl("delete", "namespace", name, "--wait=false")
@@ -71,7 +77,8 @@ def worker(kubectl: Kubectl, offset: int = 0) -> str:
 
 def test_version_and_cluster_info(kubectl: Kubectl) -> None:
     version = json.loads(kubectl("version", "-o", "json"))["serverVersion"]
-    assert version["gitVersion"].startswith("v1.") and version["major"] == "1"
+    assert version["gitVersion"].startswith("v1.")
+    assert version["major"] == "1"
     # Older ones print in colours wherever they print to.
     plain = re.sub(r"\x1b\[[0-9;]*m", "", kubectl("cluster-info"))
     assert "is running at https://127.0.0.1:" in plain
@@ -98,15 +105,41 @@ def test_columns_are_those_of_a_real_server(kubectl: Kubectl, namespace: str) ->
     text = kubectl("get", "nodes,pods,deploy", "-A", "-o", "wide")
     heads = [line.split() for line in text.splitlines() if line.startswith("NAME")]
     assert [
-        "NAME", "STATUS", "ROLES", "AGE", "VERSION", "INTERNAL-IP", "EXTERNAL-IP", "OS-IMAGE",
-        "KERNEL-VERSION", "CONTAINER-RUNTIME",
+        "NAME",
+        "STATUS",
+        "ROLES",
+        "AGE",
+        "VERSION",
+        "INTERNAL-IP",
+        "EXTERNAL-IP",
+        "OS-IMAGE",
+        "KERNEL-VERSION",
+        "CONTAINER-RUNTIME",
     ] in heads, heads
     assert [
-        "NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE", "NOMINATED", "NODE", "READINESS",
+        "NAMESPACE",
+        "NAME",
+        "READY",
+        "STATUS",
+        "RESTARTS",
+        "AGE",
+        "IP",
+        "NODE",
+        "NOMINATED",
+        "NODE",
+        "READINESS",
         "GATES",
     ] in heads, heads
     assert [
-        "NAMESPACE", "NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE", "CONTAINERS", "IMAGES", "SELECTOR",
+        "NAMESPACE",
+        "NAME",
+        "READY",
+        "UP-TO-DATE",
+        "AVAILABLE",
+        "AGE",
+        "CONTAINERS",
+        "IMAGES",
+        "SELECTOR",
     ] in heads, heads
     assert any("2/2" in line and "registry.k8s.io/pause:3.9" in line for line in text.splitlines())
     assert "service/kubernetes" in kubectl("get", "all", "-n", "default")
@@ -116,7 +149,13 @@ def test_describe(kubectl: Kubectl, namespace: str) -> None:
     kubectl.apply({**deployment("web", 1), "metadata": {"name": "web", "namespace": namespace}})
     kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=60s")
     text = kubectl("describe", "node", worker(kubectl))
-    for word in ("Roles:", "Lease:", "KubeletHasSufficientMemory", "Non-terminated Pods:", "Allocated resources:"):
+    for word in (
+        "Roles:",
+        "Lease:",
+        "KubeletHasSufficientMemory",
+        "Non-terminated Pods:",
+        "Allocated resources:",
+    ):
         assert word in text, text
     pod = kubectl.json("get", "pods", "-n", namespace)["items"][0]["metadata"]["name"]
     text = kubectl("describe", "pod", pod, "-n", namespace)
@@ -137,6 +176,7 @@ def test_apply_edit_replace_and_diff(kubectl: Kubectl, namespace: str) -> None:
     wanted["spec"]["replicas"] = 3
     differs = kubectl.run("diff", "-f", "-", stdin=json.dumps(wanted), code=1)
     assert "replicas: 3" in differs.stdout
+
     # As an editor does: the whole object with one change.
     def replaced() -> dict[str, Any] | None:
         live = kubectl.json("get", "deployment", "web", "-n", namespace)
@@ -150,9 +190,12 @@ def test_apply_edit_replace_and_diff(kubectl: Kubectl, namespace: str) -> None:
     live["spec"]["replicas"] = 5
     assert "the object has been modified" in kubectl.fails("replace", "-f", "-", stdin=json.dumps(live))
     assert kubectl.json("get", "deployment", "web", "-n", namespace)["spec"]["replicas"] == 4
-    assert "invalid" in kubectl.fails(
-        "apply", "--validate=false", "-f", "-", stdin=json.dumps({**wanted, "spec": {"replicas": 1}})
-    ).lower()
+    assert (
+        "invalid"
+        in kubectl.fails(
+            "apply", "--validate=false", "-f", "-", stdin=json.dumps({**wanted, "spec": {"replicas": 1}})
+        ).lower()
+    )
 
 
 def test_server_side_apply_finds_conflicts(kubectl: Kubectl, namespace: str) -> None:
@@ -162,7 +205,8 @@ def test_server_side_apply_finds_conflicts(kubectl: Kubectl, namespace: str) -> 
     flags = ("--server-side", "--field-manager=one")
     assert "serverside-applied" in kubectl.apply(one, flags=flags)
     refused = kubectl.fails("apply", "--server-side", "--field-manager=two", "-f", "-", stdin=json.dumps(two))
-    assert 'conflict with "one"' in refused and ".data.a" in refused
+    assert 'conflict with "one"' in refused
+    assert ".data.a" in refused
     kubectl.apply(two, flags=("--server-side", "--field-manager=two", "--force-conflicts"))
     assert kubectl.json("get", "configmap", "c", "-n", namespace)["data"] == {"a": "2", "b": "1"}
     # What nobody wants any more goes.
@@ -182,9 +226,16 @@ def test_the_three_patches(kubectl: Kubectl, namespace: str) -> None:
     names = {one["name"] for one in live["spec"]["template"]["spec"]["containers"]}
     assert names == {"main", "side"}
     patch("merge", {"metadata": {"labels": {"x": "y"}}, "spec": {"paused": True}})
-    patch("json", [{"op": "remove", "path": "/metadata/labels/x"}, {"op": "replace", "path": "/spec/paused", "value": False}])
+    patch(
+        "json",
+        [
+            {"op": "remove", "path": "/metadata/labels/x"},
+            {"op": "replace", "path": "/spec/paused", "value": False},
+        ],
+    )
     live = kubectl.json("get", "deployment", "web", "-n", namespace)
-    assert "x" not in live["metadata"].get("labels", {}) and not live["spec"].get("paused")
+    assert "x" not in live["metadata"].get("labels", {})
+    assert not live["spec"].get("paused")
     failed = kubectl.fails(
         "patch", "deployment", "web", "-n", namespace, "--type", "json", "-p",
         '[{"op":"test","path":"/spec/replicas","value":77}]',
@@ -210,13 +261,17 @@ def test_scale_and_rollouts(kubectl: Kubectl, namespace: str) -> None:
     kubectl.apply({**deployment("web"), "metadata": {"name": "web", "namespace": namespace}})
     kubectl("rollout", "status", "deployment/web", *where, "--timeout=60s")
     kubectl("scale", "deployment/web", "--replicas=3", *where)
-    assert "successfully rolled out" in kubectl("rollout", "status", "deployment/web", *where, "--timeout=60s")
+    assert "successfully rolled out" in kubectl(
+        "rollout", "status", "deployment/web", *where, "--timeout=60s"
+    )
     kubectl("set", "image", "deployment/web", "main=registry.k8s.io/pause:3.10", *where)
     kubectl("rollout", "status", "deployment/web", *where, "--timeout=60s")
     images = {pod["spec"]["containers"][0]["image"] for pod in kubectl.json("get", "pods", *where)["items"]
               if "deletionTimestamp" not in pod["metadata"]}  # fmt: skip
     assert images == {"registry.k8s.io/pause:3.10"}
-    assert [line.split()[0] for line in kubectl("rollout", "history", "deployment/web", *where).splitlines()[2:4]] == ["1", "2"]
+    assert [
+        line.split()[0] for line in kubectl("rollout", "history", "deployment/web", *where).splitlines()[2:4]
+    ] == ["1", "2"]
     kubectl("rollout", "undo", "deployment/web", *where)
     kubectl("rollout", "status", "deployment/web", *where, "--timeout=60s")
     live = kubectl.json("get", "deployment", "web", *where)
@@ -226,23 +281,30 @@ def test_scale_and_rollouts(kubectl: Kubectl, namespace: str) -> None:
     kubectl("rollout", "status", "deployment/web", *where, "--timeout=60s")
     wait_until(
         "only new pods are left",
-        lambda: before.isdisjoint(pod["metadata"]["uid"] for pod in kubectl.json("get", "pods", *where)["items"]),
+        lambda: before.isdisjoint(
+            pod["metadata"]["uid"] for pod in kubectl.json("get", "pods", *where)["items"]
+        ),
     )
 
 
 def test_delete_with_each_cascade(kubectl: Kubectl, namespace: str) -> None:
     where = ("-n", namespace)
     orphan = "--cascade=orphan"
-    kubectl.apply(*({**deployment(name), "metadata": {"name": name, "namespace": namespace}} for name in "abc"))
+    kubectl.apply(
+        *({**deployment(name), "metadata": {"name": name, "namespace": namespace}} for name in "abc")
+    )
     for name in "abc":
         kubectl("rollout", "status", f"deployment/{name}", *where, "--timeout=60s")
     kubectl("delete", "deployment", "a", *where, "--cascade=foreground")
     assert kubectl("get", "replicasets", "-l", "app=a", *where, "-o", "name") == ""
     kubectl("delete", "deployment", "b", *where, "--cascade=background")
-    wait_until("background deletion", lambda: kubectl("get", "pods", "-l", "app=b", *where, "-o", "name") == "")
+    wait_until(
+        "background deletion", lambda: kubectl("get", "pods", "-l", "app=b", *where, "-o", "name") == ""
+    )
     kubectl("delete", "deployment", "c", *where, orphan)
     left = kubectl.json("get", "replicasets", "-l", "app=c", *where)["items"]
-    assert len(left) == 1 and "ownerReferences" not in left[0]["metadata"]
+    assert len(left) == 1
+    assert "ownerReferences" not in left[0]["metadata"]
 
 
 def test_wait_for_a_deletion(kubectl: Kubectl, namespace: str) -> None:
@@ -289,7 +351,8 @@ def test_auth_can_i(kubectl: Kubectl) -> None:
 
 def test_explain(kubectl: Kubectl) -> None:
     text = kubectl("explain", "deployment.spec.template.spec.containers")
-    assert "image" in text and "livenessProbe" in text
+    assert "image" in text
+    assert "livenessProbe" in text
     assert "matchExpressions" in kubectl("explain", "deployment.spec.selector")
     assert "RESOURCE" in text or "FIELD" in text
     assert "does not exist" in kubectl.fails("explain", "deployment.spec.nothing")
@@ -300,7 +363,9 @@ def test_api_resources_and_versions(kubectl: Kubectl) -> None:
     words = {line.split()[0]: line.split() for line in lines[1:]}
     assert words["deployments"] == ["deployments", "deploy", "apps/v1", "true", "Deployment"]
     assert words["nodes"][:2] == ["nodes", "no"]
-    assert {"apps/v1", "batch/v1", "v1", "rbac.authorization.k8s.io/v1"} <= set(kubectl("api-versions").split())
+    assert {"apps/v1", "batch/v1", "v1", "rbac.authorization.k8s.io/v1"} <= set(
+        kubectl("api-versions").split()
+    )
 
 
 def test_events(kubectl: Kubectl, namespace: str) -> None:
@@ -308,7 +373,8 @@ def test_events(kubectl: Kubectl, namespace: str) -> None:
     kubectl("wait", "--for=condition=Ready", "pod/one", "-n", namespace, "--timeout=60s")
     text = kubectl("get", "events", "-n", namespace, "--sort-by=.metadata.creationTimestamp")
     assert text.splitlines()[0].split() == ["LAST", "SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]
-    assert "Successfully assigned" in text and "pod/one" in text
+    assert "Successfully assigned" in text
+    assert "pod/one" in text
     if not is_debian(kubectl):
         assert "Scheduled" in kubectl("events", "--for", "pod/one", "-n", namespace)
 
@@ -356,11 +422,23 @@ def test_other_workloads_settle(kubectl: Kubectl, namespace: str) -> None:
     labels = {"app": "x"}
     template = {"metadata": {"labels": labels}, "spec": pod}
     selector = {"matchLabels": labels}
-    daemons = {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "d", "namespace": namespace},
-               "spec": {"selector": selector, "template": template}}  # fmt: skip
-    stateful = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "namespace": namespace},
-                "spec": {"serviceName": "s", "replicas": 2, "selector": {"matchLabels": {"app": "y"}},
-                         "template": {"metadata": {"labels": {"app": "y"}}, "spec": pod}}}  # fmt: skip
+    daemons = {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "d", "namespace": namespace},
+        "spec": {"selector": selector, "template": template},
+    }
+    stateful = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "s", "namespace": namespace},
+        "spec": {
+            "serviceName": "s",
+            "replicas": 2,
+            "selector": {"matchLabels": {"app": "y"}},
+            "template": {"metadata": {"labels": {"app": "y"}}, "spec": pod},
+        },
+    }
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "namespace": namespace},
            "spec": {"completions": 2, "template": {"spec": {**pod, "restartPolicy": "Never"}}}}  # fmt: skip
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "namespace": namespace},
@@ -371,7 +449,9 @@ def test_other_workloads_settle(kubectl: Kubectl, namespace: str) -> None:
     kubectl("wait", "--for=condition=Complete", "job/j", *where, "--timeout=60s")
     # The control plane's taint keeps the daemon off it.
     assert kubectl.json("get", "daemonset", "d", *where)["status"]["numberReady"] == NODES - 1
-    assert {"s-0", "s-1"} <= set(kubectl("get", "pods", *where, "-o", "jsonpath={.items[*].metadata.name}").split())
+    assert {"s-0", "s-1"} <= set(
+        kubectl("get", "pods", *where, "-o", "jsonpath={.items[*].metadata.name}").split()
+    )
     addresses = kubectl.json("get", "endpoints", "x", *where)["subsets"][0]["addresses"]
     assert len(addresses) == NODES - 1
     slices = kubectl.json("get", "endpointslices", *where, "-l", "kubernetes.io/service-name=x")["items"]
@@ -387,14 +467,28 @@ def test_a_custom_resource_is_served_at_once(kubectl: Kubectl, namespace: str) -
         "spec": {
             "group": group,
             "scope": "Namespaced",
-            "names": {"plural": "crontabs", "singular": "crontab", "kind": "CronTab", "shortNames": ["ct"], "categories": ["all"]},
+            "names": {
+                "plural": "crontabs",
+                "singular": "crontab",
+                "kind": "CronTab",
+                "shortNames": ["ct"],
+                "categories": ["all"],
+            },
             "versions": [
                 {
                     "name": "v1",
                     "served": True,
                     "storage": True,
-                    "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}},
-                    "additionalPrinterColumns": [{"name": "Spec", "type": "string", "jsonPath": ".spec.cronSpec"}],
+                    "subresources": {
+                        "status": {},
+                        "scale": {
+                            "specReplicasPath": ".spec.replicas",
+                            "statusReplicasPath": ".status.replicas",
+                        },
+                    },
+                    "additionalPrinterColumns": [
+                        {"name": "Spec", "type": "string", "jsonPath": ".spec.cronSpec"}
+                    ],
                     "schema": {
                         "openAPIV3Schema": {
                             "type": "object",
@@ -414,24 +508,32 @@ def test_a_custom_resource_is_served_at_once(kubectl: Kubectl, namespace: str) -
                 }
             ],
         },
-    }  # fmt: skip
+    }
     kubectl.apply(definition)
     kubectl("wait", "--for=condition=Established", f"crd/crontabs.{group}", "--timeout=60s")
-    one = {"apiVersion": f"{group}/v1", "kind": "CronTab", "metadata": {"name": "one", "namespace": namespace},
-           "spec": {"cronSpec": "* * *"}}  # fmt: skip
+    one = {
+        "apiVersion": f"{group}/v1",
+        "kind": "CronTab",
+        "metadata": {"name": "one", "namespace": namespace},
+        "spec": {"cronSpec": "* * *"},
+    }
     wait_until("the new kind is known", lambda: f"crontabs.{group}" in kubectl("api-resources", "-o", "name"))
     kubectl.apply(one)
     assert kubectl.json("get", f"crontabs.{group}", "one", "-n", namespace)["spec"]["replicas"] == 1
     lines = kubectl("get", f"crontabs.{group}", "-n", namespace).splitlines()
-    assert lines[0].split() == ["NAME", "SPEC"] and "* * *" in lines[1]
+    assert lines[0].split() == ["NAME", "SPEC"]
+    assert "* * *" in lines[1]
     bad = {**one, "spec": {"cronSpec": "every day", "replicas": -1}}
     said = kubectl.fails("apply", "-f", "-", "--validate=false", stdin=json.dumps(bad))
-    assert "spec.cronSpec" in said and "spec.replicas" in said
+    assert "spec.cronSpec" in said
+    assert "spec.replicas" in said
     kubectl("scale", f"crontabs.{group}/one", "--replicas=5", "-n", namespace)
     assert kubectl.json("get", f"crontabs.{group}", "one", "-n", namespace)["spec"]["replicas"] == 5
     assert "cronSpec" in kubectl("explain", "crontabs.spec", "--api-version", f"{group}/v1")
     kubectl("delete", "crd", f"crontabs.{group}")
-    assert "the server doesn't have a resource type" in kubectl.fails("get", f"crontabs.{group}", "-n", namespace)
+    assert "the server doesn't have a resource type" in kubectl.fails(
+        "get", f"crontabs.{group}", "-n", namespace
+    )
 
 
 def test_unknown_fields_are_refused(kubectl: Kubectl, namespace: str) -> None:
@@ -439,29 +541,46 @@ def test_unknown_fields_are_refused(kubectl: Kubectl, namespace: str) -> None:
     wrong["metadata"]["namespace"] = namespace
     wrong["spec"]["replica"] = 3
     said = kubectl.fails("apply", "-f", "-", stdin=json.dumps(wrong))
-    assert "replica" in said and "unknown field" in said
+    assert "replica" in said
+    assert "unknown field" in said
     kubectl("apply", "-f", "-", "--validate=false", stdin=json.dumps(wrong))
     assert "replica" not in kubectl.json("get", "deployment", "web", "-n", namespace)["spec"]
 
 
 def test_dry_run_leaves_no_trace(kubectl: Kubectl, namespace: str) -> None:
     where = ("-n", namespace)
-    assert "created (server dry run)" in kubectl("create", "configmap", "c", "--from-literal=a=b", "--dry-run=server", *where)
+    assert "created (server dry run)" in kubectl(
+        "create", "configmap", "c", "--from-literal=a=b", "--dry-run=server", *where
+    )
     assert "NotFound" in kubectl.fails("get", "configmap", "c", *where)
 
 
 def test_service_accounts_and_tokens(kubectl: Kubectl, namespace: str, cluster: ClusterServer) -> None:
     where = ("-n", namespace)
     wait_until("the default account is there", lambda: "default" in kubectl("get", "serviceaccounts", *where))
-    assert "BEGIN CERTIFICATE" in kubectl.json("get", "configmap", "kube-root-ca.crt", *where)["data"]["ca.crt"]
+    assert (
+        "BEGIN CERTIFICATE" in kubectl.json("get", "configmap", "kube-root-ca.crt", *where)["data"]["ca.crt"]
+    )
     if is_debian(kubectl):
         return
     token = kubectl("create", "token", "default", *where).strip()
-    kubectl("create", "rolebinding", "view", "--clusterrole=view", f"--serviceaccount={namespace}:default", *where)
-    as_account = ("--token", token, "--kubeconfig", "/dev/null", "--server", cluster.url, "--insecure-skip-tls-verify")
+    kubectl(
+        "create", "rolebinding", "view", "--clusterrole=view", f"--serviceaccount={namespace}:default", *where
+    )
+    as_account = (
+        "--token",
+        token,
+        "--kubeconfig",
+        "/dev/null",
+        "--server",
+        cluster.url,
+        "--insecure-skip-tls-verify",
+    )
     assert "kube-root-ca.crt" in kubectl("get", "configmaps", *where, *as_account)
     assert "forbidden" in kubectl.fails("get", "secrets", *where, *as_account).lower()
-    assert "Unauthorized" in kubectl.fails("get", "pods", *where, *as_account[2:], "--token", token[:-3] + "abc")
+    assert "Unauthorized" in kubectl.fails(
+        "get", "pods", *where, *as_account[2:], "--token", token[:-3] + "abc"
+    )
 
 
 def test_get_watch_prints_changes(kubectl: Kubectl, namespace: str) -> None:

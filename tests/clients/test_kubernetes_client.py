@@ -55,25 +55,35 @@ def test_nodes_have_what_a_node_has(core: client.CoreV1Api) -> None:
         info = node.status.node_info
         assert all(getattr(info, field) for field in info.attribute_map if field not in NOT_TOLD), info
         conditions = {one.type: one.status for one in node.status.conditions}
-        assert conditions == {"MemoryPressure": "False", "DiskPressure": "False", "PIDPressure": "False", "Ready": "True"}
+        assert conditions == {
+            "MemoryPressure": "False",
+            "DiskPressure": "False",
+            "PIDPressure": "False",
+            "Ready": "True",
+        }
         assert {one.type for one in node.status.addresses} == {"InternalIP", "Hostname"}
         assert int(node.status.capacity["pods"]) == 110
-        lease = client.CoordinationV1Api(core.api_client).read_namespaced_lease(node.metadata.name, "kube-node-lease")
+        lease = client.CoordinationV1Api(core.api_client).read_namespaced_lease(
+            node.metadata.name, "kube-node-lease"
+        )
         assert lease.metadata.owner_references[0].uid == node.metadata.uid
 
 
 def test_a_life_of_an_object(core: client.CoreV1Api) -> None:
     made = core.create_namespaced_config_map(NAMESPACE, config_map("life", a="1"))
-    assert made.metadata.uid and made.metadata.creation_timestamp
+    assert made.metadata.uid
+    assert made.metadata.creation_timestamp
     with pytest.raises(ApiException) as taken:
         core.create_namespaced_config_map(NAMESPACE, config_map("life"))
-    assert taken.value.status == 409 and "already exists" in taken.value.body
+    assert taken.value.status == 409
+    assert "already exists" in taken.value.body
     patched = core.patch_namespaced_config_map("life", NAMESPACE, {"data": {"b": "2"}})
     assert patched.data == {"a": "1", "b": "2"}
     made.data = {"c": "3"}
     with pytest.raises(ApiException) as stale:
         core.replace_namespaced_config_map("life", NAMESPACE, made)
-    assert stale.value.status == 409 and "the object has been modified" in stale.value.body
+    assert stale.value.status == 409
+    assert "the object has been modified" in stale.value.body
     made.metadata.resource_version = None
     assert core.replace_namespaced_config_map("life", NAMESPACE, made).data == {"c": "3"}
     core.delete_namespaced_config_map("life", NAMESPACE)
@@ -98,7 +108,10 @@ def test_a_watch_tells_everything_in_order(core: client.CoreV1Api) -> None:
             timeout_seconds=2,
         )
     ]
-    assert told == [("ADDED", f"seen-{index}") for index in range(5)] + [("DELETED", "seen-1"), ("DELETED", "seen-2")]
+    assert told == [("ADDED", f"seen-{index}") for index in range(5)] + [
+        ("DELETED", "seen-1"),
+        ("DELETED", "seen-2"),
+    ]
     core.delete_collection_namespaced_config_map(NAMESPACE, label_selector="test")
     assert core.list_namespaced_config_map(NAMESPACE, label_selector="test").items == []
 
@@ -142,14 +155,20 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
     )
     utils.create_from_yaml(api, str(manifest))
     apps = client.AppsV1Api(api)
-    wait_until("the deployment is ready", lambda: apps.read_namespaced_deployment("web", NAMESPACE).status.ready_replicas == 2)
+    wait_until(
+        "the deployment is ready",
+        lambda: apps.read_namespaced_deployment("web", NAMESPACE).status.ready_replicas == 2,
+    )
     scaled = apps.patch_namespaced_deployment_scale("web", NAMESPACE, {"spec": {"replicas": 1}})
     assert scaled.spec.replicas == 1
-    wait_until("one pod is left", lambda: apps.read_namespaced_deployment("web", NAMESPACE).status.replicas == 1)
+    wait_until(
+        "one pod is left", lambda: apps.read_namespaced_deployment("web", NAMESPACE).status.replicas == 1
+    )
     assert client.CoreV1Api(api).read_namespaced_service("web", NAMESPACE).spec.cluster_ip.startswith("10.")
     apps.delete_namespaced_deployment("web", NAMESPACE, propagation_policy="Foreground")
     wait_until(
-        "nothing is left", lambda: not client.CoreV1Api(api).list_namespaced_pod(NAMESPACE, label_selector="app=web").items
+        "nothing is left",
+        lambda: not client.CoreV1Api(api).list_namespaced_pod(NAMESPACE, label_selector="app=web").items,
     )
 
 
@@ -161,7 +180,10 @@ def test_evictions_and_logs(core: client.CoreV1Api) -> None:
     wait_until("it has said something", lambda: core.read_namespaced_pod_log(name, NAMESPACE))
     eviction = client.V1Eviction(metadata=client.V1ObjectMeta(name=name))
     core.create_namespaced_pod_eviction(name, NAMESPACE, eviction)
-    wait_until("the pod is gone", lambda: name not in {one.metadata.name for one in core.list_namespaced_pod(NAMESPACE).items})
+    wait_until(
+        "the pod is gone",
+        lambda: name not in {one.metadata.name for one in core.list_namespaced_pod(NAMESPACE).items},
+    )
 
 
 def test_the_dynamic_client_discovers_and_applies(api: client.ApiClient) -> None:
@@ -171,7 +193,9 @@ def test_the_dynamic_client_discovers_and_applies(api: client.ApiClient) -> None
     applied = maps.server_side_apply(body, namespace=NAMESPACE, name="applied", field_manager="test")
     assert applied.data.a == "1"
     with pytest.raises(dynamic.exceptions.ConflictError):
-        maps.server_side_apply({**body, "data": {"a": "2"}}, namespace=NAMESPACE, name="applied", field_manager="other")
+        maps.server_side_apply(
+            {**body, "data": {"a": "2"}}, namespace=NAMESPACE, name="applied", field_manager="other"
+        )
     assert found.resources.get(api_version="apps/v1", kind="Deployment").namespaced
     maps.delete(name="applied", namespace=NAMESPACE)
 
@@ -179,11 +203,15 @@ def test_the_dynamic_client_discovers_and_applies(api: client.ApiClient) -> None
 def test_who_am_i(api: client.ApiClient) -> None:
     review = client.AuthenticationV1Api(api).create_self_subject_review(client.V1SelfSubjectReview())
     user = review.status.user_info
-    assert user.username == "kubernetes-admin" and "system:authenticated" in user.groups
+    assert user.username == "kubernetes-admin"
+    assert "system:authenticated" in user.groups
 
 
 def test_a_pod_of_unknown_shape_is_refused_with_causes(core: client.CoreV1Api) -> None:
-    bad = {"metadata": {"name": "Bad_Name"}, "spec": {"containers": [{"name": "x"}], "restartPolicy": "Sometimes"}}
+    bad = {
+        "metadata": {"name": "Bad_Name"},
+        "spec": {"containers": [{"name": "x"}], "restartPolicy": "Sometimes"},
+    }
     with pytest.raises(ApiException) as refused:
         core.create_namespaced_pod(NAMESPACE, bad)
     assert refused.value.status == 422

@@ -68,11 +68,14 @@ def test_promtool_finds_rules_and_configuration_in_order() -> None:
     said = promtool("test", "rules", RULES / "alerts.test.yaml")
     assert "SUCCESS" in said
     said = promtool("check", "config", RULES / "prometheus.yaml")
-    assert "SUCCESS" in said and "FAILED" not in said
+    assert "SUCCESS" in said
+    assert "FAILED" not in said
 
 
 def test_prometheus_scrapes_without_an_error(metalsim: MetalsimServer, prometheus: Prometheus) -> None:
-    wait_until("metalsim is up", lambda: prometheus.number('up{job="metalsim"}') == 1, describe=prometheus.tail)
+    wait_until(
+        "metalsim is up", lambda: prometheus.number('up{job="metalsim"}') == 1, describe=prometheus.tail
+    )
     (target,) = prometheus.api("targets")["activeTargets"]
     assert (target["health"], target["lastError"]) == ("up", "")
     assert prometheus.number('metalsim_nodes{phase="off"}') == NODES
@@ -112,7 +115,8 @@ def test_what_happens_shows(metalsim: MetalsimServer, prometheus: Prometheus) ->
     route = "/redfish/v1/Systems/{id}/Actions/ComputerSystem.Reset"
     assert prometheus.number(f'metalsim_requests_total{{route="{route}", status="2xx"}}') == 3
     quantile = prometheus.number("histogram_quantile(0.5, metalsim_step_duration_seconds_bucket)")
-    assert quantile is not None and 0 < quantile < 1
+    assert quantile is not None
+    assert 0 < quantile < 1
     requests.get(f"{metalsim.redfish_url}/no/such/thing", auth=(USERNAME, PASSWORD), timeout=30)
     wait_until(
         "the request without a route is counted",
@@ -149,7 +153,8 @@ def test_the_dashboards_queries_are_answered(prometheus: Prometheus) -> None:
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
             name = re.fullmatch(r"label_values\(metalsim_build_info.*, (\w+)\)", variable["definition"])
-            assert name and prometheus.api(f"label/{name[1]}/values", **{"match[]": "metalsim_build_info"})
+            assert name
+            assert prometheus.api(f"label/{name[1]}/values", **{"match[]": "metalsim_build_info"})
 
 
 def test_an_alert_fires_when_metalsim_is_gone(folder: Path) -> None:

@@ -1,7 +1,7 @@
-"""Shipped scenarios against a real Ironic: BMCs that lose what they are told, and an Ironic that agents cannot reach.
+"""Shipped scenarios against a real Ironic: BMCs that forget what they are told, an Ironic out of reach.
 
-Ironic gives up a node whose BMC or agent lets it down for too long, and leaves it to its user to try again. The
-Baremetal Operator does that; here ``Persistence`` does.
+Ironic gives up a node whose BMC or agent lets it down for too long, and leaves it to its user to try again.
+The Baremetal Operator does that; here ``Persistence`` does.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NEXT = {
 
 
 class Persistence:
-    """Asks for the next step until every node is active, also after failures: what the Baremetal Operator does."""
+    """Asks for the next step until every node is active, whatever failed, as the Baremetal Operator does."""
 
     def __init__(self, rig: Rig) -> None:
         self._client = rig.client
@@ -51,7 +51,9 @@ class Persistence:
             for uuid, node in states.items():
                 self._push(uuid, node)
             if time.monotonic() > deadline:
-                late = [self._client.explain(u) for u, n in states.items() if n["provision_state"] != "active"]
+                late = [
+                    self._client.explain(u) for u, n in states.items() if n["provision_state"] != "active"
+                ]
                 raise NotInTime("not active:\n" + "\n".join(late))
             time.sleep(0.5)
 
@@ -79,7 +81,7 @@ def prepared(folder: Path, name: str, **changes: Any) -> tuple[Path, Path]:
 
 
 def counted_by_ironic(log: Path) -> Counter[str]:
-    """The calls of agents that Ironic answered, as its own log tells them: by kind, and of these with success."""
+    """The calls of agents that Ironic answered, as its own log tells them: by kind, and how many well."""
     counts: Counter[str] = Counter()
     calls = re.compile(r" (?:POST|GET) /v1/(heartbeat|lookup)\S* - (\d+) ")
     for kind, status in calls.findall(log.read_text(errors="replace")):
@@ -101,7 +103,10 @@ def test_all_nodes_become_active(tmp_path: Path, note: Callable[[str], None], na
         # Media are there to be lost, too.
         for part, boot_interface in ((simulated[:half], "ipxe"), (simulated[half:], "redfish-virtual-media")):
             nodes |= rig.enroll(
-                part, boot_interface=boot_interface, bios_interface="no-bios", firmware_interface="no-firmware"
+                part,
+                boot_interface=boot_interface,
+                bios_interface="no-bios",
+                firmware_interface="no-firmware",
             )
         persistence = Persistence(rig)
         persistence.run(limit=900)
@@ -120,4 +125,7 @@ def test_all_nodes_become_active(tmp_path: Path, note: Callable[[str], None], na
     ours = {traffic["kind"]: traffic["requests"] - traffic["errors"] for traffic in report["traffic"]}
     assert theirs["heartbeat taken"] - stale <= ours["heartbeat"] <= theirs["heartbeat taken"]
     hits = {fault["name"]: fault["hits"] for fault in report["faults"]}
-    note(f"{name}: {len(active)} nodes active after {took:.0f} s; failed and tried again: {dict(persistence.failures)}; {hits}")
+    note(
+        f"{name}: {len(active)} nodes active after {took:.0f} s; "
+        f"failed and tried again: {dict(persistence.failures)}; {hits}"
+    )

@@ -353,7 +353,7 @@ def test_a_stale_etag_is_refused_and_a_fresh_one_accepted(bmcs: MetalsimServer, 
 
 
 def test_no_boot_device_can_be_seen(bmcs: MetalsimServer, system: Any, node: Json) -> None:
-    """A blank disk and a network without a boot server: the event log, the boot progress and our own API tell."""
+    """A blank disk and a network without a boot server: event log, boot progress and our own API tell."""
     system.reset_system(sushy.ResetType.ON)
     wait_until("the boot has ended", lambda: bmcs.node(node["name"])["phase"] == "no_boot_device")
     system.refresh()

@@ -1,7 +1,7 @@
-"""Thirty servers that take no time for anything: no pause hides a race, and none may get stuck, three times in a row.
+"""Thirty servers that take no time for anything, three times: no pause hides a race, and none may get stuck.
 
-metalsim is told nothing of Ironic: what a node knows it has read from its boot media, and on iPXE from the scripts
-below the HTTP root that DHCP would have named. Ironic must be what takes the time, not metalsim.
+metalsim is told nothing of Ironic: what a node knows it has read from its boot media, and on iPXE from the
+scripts below the HTTP root that DHCP would have named. Ironic must be what takes the time, not metalsim.
 """
 
 from __future__ import annotations

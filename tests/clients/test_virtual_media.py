@@ -1,7 +1,7 @@
 """Booting the ramdisk from virtual media, with an ISO of the user's own.
 
-Ironic can neither put a token nor a kernel parameter on such an ISO: the token must come from the look-up, and where
-Ironic is from metalsim's settings.
+Ironic can neither put a token nor a kernel parameter on such an ISO: the token must come from the look-up,
+and where Ironic is from metalsim's settings.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 //! A fleet with its frontends in this process, on free ports.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +22,11 @@ use metalsim::frontend::server::{self, ServerOptions};
 use metalsim::live::Live;
 use metalsim::observer::{ClusterCensus, Protocol, RequestObserver};
 use metalsim::telemetry::metrics::Metrics;
-use metalsim_actors::fault::{Change, FaultForm, FaultSet, NodeIndex, Stretch};
+use metalsim_actors::fault::{FaultSet, NodeIndex};
 use metalsim_actors::ids::{MacAddress, NodeId};
 use metalsim_actors::kube::controller::Behaviour;
 use metalsim_actors::kube::version::KubernetesVersion;
-use metalsim_actors::node::bmc::{BmcCommand, BootPatch, BootTarget, OverrideEnabled, ResetType};
+use metalsim_actors::node::bmc::{BmcCommand, BootTarget, OverrideEnabled, ResetType};
 use metalsim_actors::node::disk::Image;
 use metalsim_actors::node::phase::Phase;
 use metalsim_actors::node::{Event, Identity, Kind};
@@ -36,7 +35,9 @@ use metalsim_actors::seed::Seed;
 use metalsim_actors::shell::{
     ClusterServices, FaultBoard, Fleet, Installed, NodeRef, NodeStart, Permits, Services, ShardPlan,
 };
-use metalsim_actors::testkit::{AgentMedia, KindClusters, KindIronic, PlainDrives, kind};
+use metalsim_actors::testkit::{
+    AgentMedia, KindClusters, KindIronic, Members, PlainDrives, boot_override, kind, only_faults,
+};
 use metalsim_actors::time::Clock;
 use metalsim_actors::timing::{Latency, Timing};
 
@@ -93,20 +94,6 @@ pub(crate) struct World {
     pub(crate) clusters: Arc<Manager>,
     board: Arc<FaultBoard>,
     servers: Vec<ServerHandle>,
-}
-
-/// The fleet as the selectors of faults look at it.
-struct Members<'a>(&'a [Arc<NodeRef>]);
-
-impl metalsim_actors::fault::Fleet for Members<'_> {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn member(&self, index: NodeIndex) -> Option<(&str, &BTreeMap<Box<str>, Box<str>>)> {
-        let identity = self.0.get(index.0 as usize)?.identity();
-        Some((&identity.name, &identity.labels))
-    }
 }
 
 impl World {
@@ -215,13 +202,8 @@ impl World {
 
     /// Puts these faults, a list as a scenario file holds it, in the place of all others.
     pub(crate) fn set_faults(&self, faults: serde_json::Value) {
-        let forms: Vec<FaultForm> = serde_json::from_value(faults).unwrap();
-        let faults = forms
-            .iter()
-            .map(|form| form.resolve(Stretch::ALL).unwrap())
-            .collect();
         let nodes = self.directory.nodes();
-        Fleet::change_faults(nodes, &self.board, Change::Set(faults), &Members(nodes)).unwrap();
+        Fleet::change_faults(nodes, &self.board, only_faults(faults), &Members(nodes)).unwrap();
     }
 
     /// Boots the agent on a node and waits until it has sent a heartbeat.
@@ -232,12 +214,8 @@ impl World {
 
     /// Powers a node on with a network boot.
     pub(crate) async fn power_on_agent(&self, index: usize) {
-        let patch = BootPatch {
-            target: Some(BootTarget::Pxe),
-            enabled: Some(OverrideEnabled::Once),
-            ..BootPatch::default()
-        };
-        self.bmc(index, BmcCommand::SetBoot(patch)).await;
+        let command = boot_override(BootTarget::Pxe, OverrideEnabled::Once);
+        self.bmc(index, command).await;
         self.bmc(index, BmcCommand::Reset(ResetType::On)).await;
     }
 

@@ -207,32 +207,18 @@ impl ClusterRef {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use serde_json::json;
 
     use super::*;
-    use crate::fault::{Change, FaultForm, Fleet, NodeIndex, Stretch};
     use crate::kube::cluster::Cluster;
     use crate::kube::controller::Behaviour;
     use crate::kube::etcd::Etcd;
     use crate::kube::store::{Limits, Settings, Store};
     use crate::seed::Seed;
     use crate::shell::ClusterServices;
-    use crate::testkit::{HandClock, Notes};
-
-    struct Nobody;
-
-    impl Fleet for Nobody {
-        fn len(&self) -> usize {
-            0
-        }
-
-        fn member(&self, _: NodeIndex) -> Option<(&str, &BTreeMap<Box<str>, Box<str>>)> {
-            None
-        }
-    }
+    use crate::testkit::{HandClock, Notes, only_faults};
 
     fn cluster(clock: &Arc<HandClock>, notes: &Arc<Notes>) -> Arc<ClusterRef> {
         let settings = Settings {
@@ -257,10 +243,8 @@ mod tests {
     }
 
     fn set_faults(cluster: &ClusterRef, faults: serde_json::Value) {
-        let forms: Vec<FaultForm> = serde_json::from_value(faults).unwrap();
-        let faults = forms.iter().map(|form| form.resolve(Stretch::ALL).unwrap());
-        let change = Change::Set(faults.collect());
-        cluster.services.faults.change(change, &Nobody).unwrap();
+        let board = &cluster.services.faults;
+        board.change(only_faults(faults), &()).unwrap();
     }
 
     fn told(notes: &Notes) -> Vec<(String, u64, u64)> {

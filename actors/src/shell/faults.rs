@@ -12,10 +12,10 @@ use crate::node::effect::{
 use crate::ports::LocalFuture;
 use crate::time::SimInstant;
 
-/// Real time after which a call that nobody answers is given up (ironic-python-agent: `ironic_api_client.py`,
-/// `REQUEST_TIMEOUT`, 30 s).
+/// Simulated time after which a call that nobody answers is given up (ironic-python-agent: `ironic_api_client.py`,
+/// `REQUEST_TIMEOUT`, 30 s). A call that really is made has a real time-out: that of the settings.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Real time after which firmware gives up a server that does not answer.
+/// Simulated time after which firmware gives up a server that does not answer.
 const MEDIUM_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Makes a call to Ironic that left the node at `at`, unless a fault keeps it from getting there.
@@ -34,7 +34,7 @@ pub(super) fn call(node: &Arc<NodeRef>, at: SimInstant, request: Box<IronicReque
             What::IronicUnreachable { how, .. } if failed.is_none() => {
                 failed = Some(CallError::Connection);
                 if matches!(how, Unreachable::Drop | Unreachable::Hang) {
-                    delay += TIMEOUT;
+                    delay += node.real_time(TIMEOUT);
                 }
             }
             _ => {}
@@ -102,7 +102,7 @@ pub(super) fn resolve(
             What::BootMediaUnreachable { how } if failed.is_none() => {
                 failed = Some("the server cannot be reached");
                 if matches!(how, Unreachable::Drop | Unreachable::Hang) {
-                    delay += MEDIUM_TIMEOUT;
+                    delay += node.real_time(MEDIUM_TIMEOUT);
                 }
             }
             What::BootMediaCorrupt { how } if failed.is_none() => {

@@ -7,19 +7,18 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{AskError, FaultBoard, Fleet, NodeRef, NodeStart, Permits, Services, ShardPlan};
-use crate::fault::{Change, FaultForm, NodeIndex, Stretch};
-use crate::ids::NodeId;
 use crate::node::agent::command::Operation;
 use crate::node::agent::{AgentReply, AgentRequest};
-use crate::node::bmc::{BmcCommand, BootPatch, BootTarget, OverrideEnabled, PowerState, ResetType, Secret};
-use crate::node::effect::{AgentParameters, FetchFailure};
-use crate::node::os::description::SystemDescription;
-use crate::node::os::intent::{Intent, Role};
+use crate::node::bmc::{BmcCommand, BootTarget, OverrideEnabled, PowerState, ResetType, Secret};
+use crate::node::os::intent::Role;
 use crate::node::phase::Phase;
-use crate::node::{Event, Kind, Labels, Refused, Reply};
-use crate::ports::{ConfigDrives, LocalFuture, ShellEvent};
+use crate::node::{Event, Kind, Refused, Reply};
+use crate::ports::ShellEvent;
 use crate::seed::Seed;
-use crate::testkit::{AgentMedia, HandClock, KindClusters, KindIronic, Notes, Rig, identity, kind};
+use crate::testkit::{
+    AgentMedia, HandClock, KindClusters, KindIronic, Members, Notes, ReadDrives, Rig, boot_override,
+    identity, kind, only_faults,
+};
 use crate::timing::{Latency, Timing};
 use crate::wire::agent::CommandStatus;
 
@@ -30,43 +29,6 @@ struct World {
     notes: Arc<Notes>,
     clusters: Arc<KindClusters>,
     board: Arc<FaultBoard>,
-}
-
-/// Config drives whose user data call kubeadm.
-struct JoiningDrives;
-
-impl ConfigDrives for JoiningDrives {
-    fn fetch(
-        &self,
-        _: NodeId,
-        _: Arc<str>,
-        _: Arc<AgentParameters>,
-    ) -> LocalFuture<Result<Arc<str>, FetchFailure>> {
-        Box::pin(async { Err(FetchFailure("nobody asks for it".into())) })
-    }
-
-    fn read(&self, _: NodeId, _: Arc<str>) -> LocalFuture<Arc<SystemDescription>> {
-        let mut description = (*Rig::description("host")).clone();
-        description.intent = Intent::Incomplete {
-            role: Role::JoinWorker,
-            missing: Box::default(),
-        };
-        Box::pin(async { Arc::new(description) })
-    }
-}
-
-/// The fleet as the selectors of faults look at it.
-struct Members<'a>(&'a [Arc<NodeRef>]);
-
-impl crate::fault::Fleet for Members<'_> {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn member(&self, index: NodeIndex) -> Option<(&str, &Labels)> {
-        let identity = self.0.get(index.0 as usize)?.identity();
-        Some((&identity.name, &identity.labels))
-    }
 }
 
 impl World {
@@ -81,7 +43,7 @@ impl World {
             clock: clock.clone(),
             ironic: ironic.clone(),
             boot_media: Arc::new(AgentMedia),
-            config_drives: Arc::new(JoiningDrives),
+            config_drives: Arc::new(ReadDrives(|_| Rig::kubeadm_description("host", Role::JoinWorker))),
             clusters: clusters.clone(),
             recorder: notes.clone(),
             faults: board.clone(),
@@ -112,13 +74,8 @@ impl World {
     }
 
     fn set_faults(&self, faults: serde_json::Value) {
-        let forms: Vec<FaultForm> = serde_json::from_value(faults).unwrap();
-        let faults = forms
-            .iter()
-            .map(|form| form.resolve(Stretch::ALL).unwrap())
-            .collect();
         let nodes = self.fleet.nodes();
-        Fleet::change_faults(nodes, &self.board, Change::Set(faults), &Members(nodes)).unwrap();
+        Fleet::change_faults(nodes, &self.board, only_faults(faults), &Members(nodes)).unwrap();
     }
 
     fn node(&self, index: usize) -> &Arc<NodeRef> {
@@ -159,18 +116,16 @@ async fn wait_for(node: &Arc<NodeRef>, phase: Phase) {
         .unwrap_or_else(|_| panic!("phase {phase:?} is reached, not {:?}", node.phase()));
 }
 
-async fn boot_agent(node: &Arc<NodeRef>) {
-    let patch = BootPatch {
-        target: Some(BootTarget::Pxe),
-        enabled: Some(OverrideEnabled::Once),
-        ..BootPatch::default()
-    };
-    node.act(Event::Bmc {
+async fn boot_from_network(node: &Arc<NodeRef>, enabled: OverrideEnabled) {
+    let event = Event::Bmc {
         if_match: None,
-        command: BmcCommand::SetBoot(patch),
-    })
-    .await
-    .unwrap();
+        command: boot_override(BootTarget::Pxe, enabled),
+    };
+    node.act(event).await.unwrap();
+}
+
+async fn boot_agent(node: &Arc<NodeRef>) {
+    boot_from_network(node, OverrideEnabled::Once).await;
     node.act(reset(ResetType::On)).await.unwrap();
     wait_for(node, Phase::AgentReady).await;
 }
@@ -194,17 +149,7 @@ async fn power_loss_calls_off_what_the_agent_has_under_way() {
     let world = World::start(1, Timing::instant()).await;
     let node = world.node(0);
     world.ironic.silent.store(true, Ordering::Release);
-    let patch = BootPatch {
-        target: Some(BootTarget::Pxe),
-        enabled: Some(OverrideEnabled::Once),
-        ..BootPatch::default()
-    };
-    node.act(Event::Bmc {
-        if_match: None,
-        command: BmcCommand::SetBoot(patch),
-    })
-    .await
-    .unwrap();
+    boot_from_network(node, OverrideEnabled::Once).await;
     node.act(reset(ResetType::On)).await.unwrap();
     wait_for(node, Phase::Inspecting).await;
     assert_eq!(world.ironic.called_off.load(Ordering::Acquire), 0);
@@ -264,17 +209,7 @@ async fn an_actor_that_died_is_started_again_with_its_last_state() {
     .await
     .unwrap();
     world.ironic.panicking.store(true, Ordering::Release);
-    let patch = BootPatch {
-        target: Some(BootTarget::Pxe),
-        enabled: Some(OverrideEnabled::Continuous),
-        ..BootPatch::default()
-    };
-    node.act(Event::Bmc {
-        if_match: None,
-        command: BmcCommand::SetBoot(patch),
-    })
-    .await
-    .unwrap();
+    boot_from_network(node, OverrideEnabled::Continuous).await;
     drop(node.act(reset(ResetType::On)).await);
     let restarted = tokio::time::timeout(Duration::from_secs(60), async {
         while world.fleet.sweep().await == 0 {
@@ -298,17 +233,7 @@ async fn an_actor_that_died_is_started_again_with_its_last_state() {
 async fn an_actor_that_was_killed_goes_on_where_it_was() {
     let world = World::start(2, Timing::instant()).await;
     let node = world.node(0);
-    let patch = BootPatch {
-        target: Some(BootTarget::Pxe),
-        enabled: Some(OverrideEnabled::Continuous),
-        ..BootPatch::default()
-    };
-    node.act(Event::Bmc {
-        if_match: None,
-        command: BmcCommand::SetBoot(patch),
-    })
-    .await
-    .unwrap();
+    boot_from_network(node, OverrideEnabled::Continuous).await;
     // Its first call hangs, and dies with the actor.
     world.ironic.silent.store(true, Ordering::Release);
     node.act(reset(ResetType::On)).await.unwrap();

@@ -5,5 +5,5 @@ mod ports;
 mod rig;
 
 pub use self::generate::{Action, action};
-pub use self::ports::{AgentMedia, HandClock, KindClusters, KindIronic, Notes, PlainDrives};
-pub use self::rig::{LookupAnswer, Rig, identity, kind};
+pub use self::ports::{AgentMedia, HandClock, KindClusters, KindIronic, Notes, PlainDrives, ReadDrives};
+pub use self::rig::{LookupAnswer, Members, Rig, boot_override, identity, kind, only_faults};

@@ -13,9 +13,12 @@ use crate::node::agent::{AgentReply, AgentRequest, AgentSettings};
 use crate::node::bmc::{BmcCommand, BootPatch, BootTarget, OverrideEnabled, ResetType, Secret};
 use crate::node::effect::{AgentParameters, BootImage, CallError, IronicCall, Outcome};
 use crate::node::os::description::SystemDescription;
+use crate::node::os::intent::{Intent, Role};
+use crate::node::os::membership::Membership;
 use crate::node::profile::HardwareProfile;
 use crate::node::{Effect, Effects, Event, Identity, Kind, Labels, Node, Record, Refused, Reply, invariant};
 use crate::seed::Seed;
+use crate::shell::NodeRef;
 use crate::time::SimInstant;
 use crate::timing::Timing;
 use crate::wire::agent::{ApiVersion, CommandResult, InspectionAccepted, LookupReply};
@@ -64,6 +67,40 @@ impl Fleet for OneNode<'_> {
     fn member(&self, index: NodeIndex) -> Option<(&str, &Labels)> {
         (index == self.0.index).then_some((&self.0.name, &*self.0.labels))
     }
+}
+
+/// Nodes that run, as the selectors of faults look at them.
+pub struct Members<'a>(pub &'a [Arc<NodeRef>]);
+
+impl Fleet for Members<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn member(&self, index: NodeIndex) -> Option<(&str, &Labels)> {
+        let identity = self.0.get(index.0 as usize)?.identity();
+        Some((&identity.name, &identity.labels))
+    }
+}
+
+/// These faults, a list as scenario files hold it, in the place of all others.
+#[must_use]
+pub fn only_faults(faults: Value) -> Change {
+    let forms: Vec<FaultForm> = serde_json::from_value(faults).expect("a list of faults");
+    let faults = forms
+        .iter()
+        .map(|form| form.resolve(Stretch::ALL).expect("a fault"));
+    Change::Set(faults.collect())
+}
+
+/// Sets the boot override.
+#[must_use]
+pub fn boot_override(target: BootTarget, enabled: OverrideEnabled) -> BmcCommand {
+    BmcCommand::SetBoot(BootPatch {
+        target: Some(target),
+        enabled: Some(enabled),
+        ..BootPatch::default()
+    })
 }
 
 /// What Ironic answers to a look-up.
@@ -133,12 +170,8 @@ impl Rig {
 
     /// Puts these faults, a list as scenario files hold it, in force.
     pub fn set_faults(&mut self, faults: Value) {
-        let forms: Vec<FaultForm> = serde_json::from_value(faults).expect("a list of faults");
-        let faults = forms
-            .iter()
-            .map(|form| form.resolve(Stretch::ALL).expect("a fault"));
         let fleet = OneNode(self.node.identity().as_ref());
-        let set = self.faults.changed(Change::Set(faults.collect()), &fleet);
+        let set = self.faults.changed(only_faults(faults), &fleet);
         self.faults = Arc::new(set.expect("the faults fit together"));
         self.apply(Event::FaultsChanged).expect("the node takes note");
     }
@@ -203,12 +236,7 @@ impl Rig {
 
     /// Sets the boot override.
     pub fn boot_once(&mut self, target: BootTarget, enabled: OverrideEnabled) {
-        let patch = BootPatch {
-            target: Some(target),
-            enabled: Some(enabled),
-            ..BootPatch::default()
-        };
-        assert_eq!(self.bmc(BmcCommand::SetBoot(patch)), Ok(Reply::Done));
+        assert_eq!(self.bmc(boot_override(target, enabled)), Ok(Reply::Done));
     }
 
     /// Lets time pass, firing the node's timer as often as it asks.
@@ -296,6 +324,30 @@ impl Rig {
         Arc::new(SystemDescription {
             hostname: Some(hostname.into()),
             ..SystemDescription::bare("no kubeadm")
+        })
+    }
+
+    /// What a config drive made of a system whose user data call kubeadm.
+    #[must_use]
+    pub fn kubeadm_description(hostname: &str, role: Role) -> Arc<SystemDescription> {
+        Arc::new(SystemDescription {
+            hostname: Some(hostname.into()),
+            intent: Intent::Incomplete {
+                role,
+                missing: Box::default(),
+            },
+            ..SystemDescription::bare("")
+        })
+    }
+
+    /// The membership of a worker.
+    #[must_use]
+    pub fn membership() -> Arc<Membership> {
+        Arc::new(Membership {
+            cluster: "10.0.0.1:6443".into(),
+            name: "web".into(),
+            node: "host-1".into(),
+            control_plane: false,
         })
     }
 

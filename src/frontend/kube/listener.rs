@@ -369,9 +369,6 @@ impl Accept {
                 Err(_) => return observer.handshake(false),
             };
             observer.handshake(true);
-            if hangs {
-                return faults::hold(stream).await;
-            }
             let certificate = match stream.get_ref().1.peer_certificates() {
                 Some(chain) => server.identity.peer(chain),
                 None => Ok(None),
@@ -384,6 +381,10 @@ impl Accept {
                 fresh: Cell::new(true),
             });
             let serving = async {
+                if hangs {
+                    faults::hold(stream).await;
+                    return Ok(());
+                }
                 if !speaks_http2 {
                     // Upgrades come on connections without ALPN.
                     let accepted = Accepted {

@@ -105,7 +105,7 @@ pub(super) enum NotLed {
     Failed(io::Error),
     /// A fault has it refused: it was closed.
     Refused,
-    /// A fault has the packets vanish: this lasts until the client gives up.
+    /// A fault has the packets vanish: this lasts until the client gives up, or the API server is no longer served.
     Held(Pin<Box<dyn Future<Output = ()>>>),
 }
 
@@ -154,11 +154,17 @@ impl Target {
             .ok_or_else(|| io::Error::other(format!("no API server has the name {name:?}")))?;
         // Only here it is known whom the client wants.
         let hangs = match faults::unreachable(&named.server) {
-            Some(Unreachable::Refuse) => return Err(NotLed::Refused),
+            Some(Unreachable::Refuse) => {
+                let _late = hello.io.set_zero_linger();
+                return Err(NotLed::Refused);
+            }
             Some(Unreachable::Drop) => {
+                let mut closed = named.closed;
                 let held = async move {
-                    faults::wait().await;
-                    drop(hello);
+                    tokio::select! {
+                        () = faults::hold(hello.io) => {}
+                        _ = closed.changed() => {}
+                    }
                 };
                 return Err(NotLed::Held(Box::pin(held)));
             }

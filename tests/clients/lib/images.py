@@ -22,7 +22,7 @@ class Images:
     instance_sha256: str
     deploy_iso: str
     silent_iso: str
-    """A ramdisk of the user's own that is told nothing, but looks for a medium with parameters beside its own."""
+    """A ramdisk of the user's own, told nothing, that looks for a medium with parameters beside its own."""
 
 
 def make_images(folder: Path) -> Images:

@@ -66,7 +66,7 @@ class IronicClient:
         self.url = url
         self._http = requests.Session()
         self._http.verify = verify
-        # Everything is on loopback, and a list of certificates named in the environment would win over `verify`.
+        # Everything is on loopback, and certificates named in the environment would win over `verify`.
         self._http.trust_env = False
         for scheme in ("http://", "https://"):
             self._http.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=64))

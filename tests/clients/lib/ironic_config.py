@@ -25,10 +25,10 @@ class IronicOptions:
     """What Ironic tells the ramdisk to call, when that is not its own address (a proxy in between)."""
     debug: bool = False
     hash_once: bool = True
-    """Keep the result of a hash that Ironic computes anew before each Redfish call: see hash_once/sitecustomize.py."""
+    """Keep what Ironic hashes anew for each Redfish call: see hash_once/sitecustomize.py."""
     tls: Authority | None = None
-    """Serve the API over TLS with a certificate of this authority, put its certificate on boot media, and take
-    no agent that does not serve TLS too."""
+    """Serve the API over TLS with a certificate of this authority, put its certificate on boot media, and
+    take no agent that does not serve TLS too."""
     extra: dict[str, dict[str, object]] = field(default_factory=dict)
     """More keys by section."""
 

@@ -86,8 +86,8 @@ class Rig:
     ) -> NodeSpec:
         """How to enroll a node that metalsim lists. ``address``: of a proxy in front of its BMC.
 
-        ``user_iso``: with a ramdisk on an ISO of the user's own, instead of a kernel and a ramdisk out of which
-        Ironic builds one when it boots from media.
+        ``user_iso``: with a ramdisk on an ISO of the user's own, instead of a kernel and a ramdisk out of
+        which Ironic builds one when it boots from media.
         """
         server = ironic or self.ironic
         if user_iso:

@@ -15,7 +15,7 @@ use metalsim_actors::timing::{Latency, Timing};
 use metalsim_actors::wire::agent::InspectionData;
 use serde_json::{Value, json};
 
-use super::hits;
+use super::{assert_waited, hits, times};
 use crate::world::{Plan, World, client, until};
 
 /// What Ironic heard of an agent.
@@ -58,7 +58,10 @@ impl Ironic for Ear {
     }
 }
 
-/// A fleet whose time passes a thousand times as fast, with an Ironic that listens.
+/// Simulated seconds in a real one.
+const SPEED: f64 = 1000.0;
+
+/// A fleet whose time passes that fast, with an Ironic that listens.
 struct Scene {
     world: World,
     ear: Arc<Ear>,
@@ -69,7 +72,7 @@ impl Scene {
         let ear = Arc::<Ear>::default();
         let plan = Plan {
             ironic: ear.clone(),
-            clock: Arc::new(WallClock::start(1000.0)),
+            clock: Arc::new(WallClock::start(SPEED)),
             ..Plan::default()
         };
         Self {
@@ -381,6 +384,31 @@ async fn calls_that_do_not_reach_ironic_are_made_again() {
     scene.until_heard(1, Word::Heartbeat, 2).await;
     assert_eq!(hits(&scene.world, "ironic_status"), 3);
     scene.world.stop().await;
+}
+
+#[actix_web::test]
+async fn calls_that_ironic_does_not_answer_are_given_up_in_simulated_time() {
+    const CALLS: [&str; 4] = ["inspect", "discover", "lookup", "heartbeat"];
+    for how in ["drop", "hang"] {
+        let scene = Scene::start().await;
+        let fault = |call: &str| json!({"name": call, "which": {"names": ["n0"]}, "when": {"nth": 1}, "what": {"ironic_unreachable": {"calls": [call], "how": how}}});
+        scene.world.set_faults(CALLS.map(fault).into());
+        for index in [0, 1] {
+            scene.world.power_on_agent(index).await;
+        }
+        scene.until_heard(0, Word::Heartbeat, 1).await;
+        scene.world.wait_for(1, Phase::AgentReady).await;
+        for call in CALLS {
+            let struck = json!({"kind": "fault_hit", "node": "n0", "fault": call});
+            let failed = json!({"kind": "call", "node": "n0", "call": call, "result": "no_connection"});
+            assert_waited(&scene.world, &struck, &failed, Duration::from_secs(30), SPEED);
+        }
+        assert_eq!(hits(&scene.world, "ironic_unreachable"), 4, "{how}");
+        assert_eq!(scene.count(0, Word::Lookup), 1, "{how}: one did not get there");
+        let failed = json!({"kind": "call", "node": "n1", "result": "no_connection"});
+        assert!(times(&scene.world, &failed).is_empty(), "{how}");
+        scene.world.stop().await;
+    }
 }
 
 #[actix_web::test]

@@ -12,33 +12,18 @@ use metalsim::forge::kubeadm::Node;
 use metalsim::forge::{self, Bootstrap, Role, cloud_config};
 use metalsim::observer::Exposition as _;
 use metalsim_actors::ids::NodeId;
-use metalsim_actors::node::effect::{AgentParameters, FetchFailure};
 use metalsim_actors::node::os::description::SystemDescription;
-use metalsim_actors::ports::{ConfigDrives, LocalFuture};
+use metalsim_actors::testkit::ReadDrives;
 use serde_json::{Value, json};
 
 use crate::kcp::access::Access;
 use crate::kcp::etcd::Keys;
 use crate::world::{Plan, World, own_address, until};
 
-/// Reads config drives at once.
-struct Reader;
-
-impl ConfigDrives for Reader {
-    fn fetch(
-        &self,
-        _: NodeId,
-        _: Arc<str>,
-        _: Arc<AgentParameters>,
-    ) -> LocalFuture<Result<Arc<str>, FetchFailure>> {
-        Box::pin(async { Err(FetchFailure("nothing is fetched".into())) })
-    }
-
-    fn read(&self, _: NodeId, drive: Arc<str>) -> LocalFuture<Arc<SystemDescription>> {
-        let description = Arc::new(system::of_config_drive(&drive));
-        assert!(description.warnings.is_empty(), "{:?}", description.warnings);
-        Box::pin(async move { description })
-    }
+fn read(drive: &str) -> Arc<SystemDescription> {
+    let description = system::of_config_drive(drive);
+    assert!(description.warnings.is_empty(), "{:?}", description.warnings);
+    Arc::new(description)
 }
 
 /// Three control planes, `n0` to `n2`, and the worker `n3`, all ready.
@@ -75,7 +60,7 @@ impl Site {
         };
         let world = World::start(Plan {
             nodes: 4,
-            drives: Arc::new(Reader),
+            drives: Arc::new(ReadDrives(read)),
             clock: Arc::new(WallClock::start(speed)),
             addressing: Addressing::Address {
                 network: own_address(number),
@@ -104,19 +89,7 @@ impl Site {
 
     /// A client that has no connection yet.
     pub(super) async fn kube(&self) -> kube::Client {
-        let text = self
-            .cluster()
-            .kubeconfig(&self.endpoint)
-            .unwrap()
-            .to_yaml()
-            .to_owned();
-        let kubeconfig = Kubeconfig::from_yaml(&text).unwrap();
-        let options = KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options);
-        let mut config = config.await.unwrap();
-        // What goes wrong is to be seen.
-        config.default_retry = false;
-        kube::Client::try_from(config).unwrap()
+        client(&self.cluster(), &self.endpoint, None).await
     }
 
     /// What KubeadmControlPlane has for the API and for etcd.
@@ -156,6 +129,25 @@ impl Site {
         });
         (counted, whom.collect())
     }
+}
+
+/// A client of a cluster that connects to `address`, and names this server when it does.
+pub(super) async fn client(
+    cluster: &SimulatedCluster,
+    address: &str,
+    server_name: Option<String>,
+) -> kube::Client {
+    let text = cluster.kubeconfig(address).unwrap().to_yaml().to_owned();
+    let kubeconfig = Kubeconfig::from_yaml(&text).unwrap();
+    let options = KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options);
+    let mut config = config.await.unwrap();
+    if server_name.is_some() {
+        config.tls_server_name = server_name;
+    }
+    // What goes wrong is to be seen.
+    config.default_retry = false;
+    kube::Client::try_from(config).unwrap()
 }
 
 /// The Status with which a call was refused.

@@ -1,54 +1,31 @@
 //! Faults of power, boot and installed systems, on nodes that run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metalsim::clock::WallClock;
-use metalsim_actors::ids::NodeId;
 use metalsim_actors::node::agent::AgentRequest;
 use metalsim_actors::node::agent::command::Operation;
 use metalsim_actors::node::bmc::{BmcCommand, PowerState, ResetType, Secret};
-use metalsim_actors::node::effect::{AgentParameters, FetchFailure};
 use metalsim_actors::node::os::Os;
-use metalsim_actors::node::os::description::SystemDescription;
-use metalsim_actors::node::os::intent::{Intent, Role};
+use metalsim_actors::node::os::intent::Role;
 use metalsim_actors::node::os::membership::Activity;
 use metalsim_actors::node::phase::Phase;
 use metalsim_actors::node::{Event, Node};
-use metalsim_actors::ports::{ConfigDrives, LocalFuture};
-use metalsim_actors::testkit::Rig;
+use metalsim_actors::testkit::{ReadDrives, Rig};
 use serde_json::{Value, json};
 
-use super::{hits, redfish};
+use super::{assert_waited, hits, redfish};
 use crate::world::{Plan, World, client, until};
 
-/// Config drives whose user data call kubeadm.
-struct JoiningDrives;
+/// Simulated seconds in a real one.
+const SPEED: f64 = 1000.0;
 
-impl ConfigDrives for JoiningDrives {
-    fn fetch(
-        &self,
-        _: NodeId,
-        _: Arc<str>,
-        _: Arc<AgentParameters>,
-    ) -> LocalFuture<Result<Arc<str>, FetchFailure>> {
-        Box::pin(async { Err(FetchFailure("nobody asks for it".into())) })
-    }
-
-    fn read(&self, _: NodeId, _: Arc<str>) -> LocalFuture<Arc<SystemDescription>> {
-        let mut description = (*Rig::description("host")).clone();
-        description.intent = Intent::Incomplete {
-            role: Role::JoinWorker,
-            missing: Box::default(),
-        };
-        Box::pin(async { Arc::new(description) })
-    }
-}
-
-/// Nodes whose time passes a thousand times as fast.
+/// Nodes whose time passes that fast.
 async fn fast() -> World {
     World::start(Plan {
-        clock: Arc::new(WallClock::start(1000.0)),
-        drives: Arc::new(JoiningDrives),
+        clock: Arc::new(WallClock::start(SPEED)),
+        drives: Arc::new(ReadDrives(|_| Rig::kubeadm_description("host", Role::JoinWorker))),
         ..Plan::default()
     })
     .await
@@ -113,6 +90,28 @@ async fn media_that_cannot_be_read_end_the_boot() {
             world.wait_for(index, phase).await;
         }
         // The next time all is well.
+        reset(&world, 0, ResetType::ForceOff).await;
+        world.boot_agent(0).await;
+        world.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn media_whose_server_does_not_answer_are_given_up_in_simulated_time() {
+    for how in ["drop", "hang"] {
+        let world = fast().await;
+        world.set_faults(first(
+            json!({"nth": 1}),
+            json!({"boot_media_unreachable": {"how": how}}),
+        ));
+        for (index, phase) in [(0, Phase::NoBootDevice), (1, Phase::AgentReady)] {
+            world.power_on_agent(index).await;
+            world.wait_for(index, phase).await;
+        }
+        let struck = json!({"kind": "fault_hit", "node": "n0", "what": "boot_media_unreachable"});
+        let failed = json!({"kind": "boot", "node": "n0", "target": "Pxe", "result": "failed"});
+        assert_waited(&world, &struck, &failed, Duration::from_secs(60), SPEED);
+        assert_eq!(hits(&world, "boot_media_unreachable"), 1, "{how}");
         reset(&world, 0, ResetType::ForceOff).await;
         world.boot_agent(0).await;
         world.stop().await;

@@ -1,6 +1,5 @@
 //! The installed system: where its config drive comes from, and how it starts.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,8 +8,8 @@ use crate::node::bmc::{BootTarget, OverrideEnabled, ResetType};
 use crate::node::effect::{BootImage, Effect, FetchFailure, Outcome};
 use crate::node::firmware::{Host, System};
 use crate::node::os::Stage;
-use crate::node::os::intent::{Intent, Role};
-use crate::node::os::membership::{Activity, BootstrapFailure, Membership, PATIENCE, RETRY};
+use crate::node::os::intent::Role;
+use crate::node::os::membership::{Activity, BootstrapFailure, PATIENCE, RETRY};
 use crate::node::phase::Phase;
 use crate::node::{Refused, Reply};
 use crate::testkit::Rig;
@@ -164,21 +163,7 @@ fn an_order_to_boot_the_disk_is_followed_or_fails() {
 
 /// A system whose user data call kubeadm.
 fn joins() -> Outcome {
-    let mut description = (*Rig::description("host-1")).clone();
-    description.intent = Intent::Incomplete {
-        role: Role::JoinWorker,
-        missing: Box::default(),
-    };
-    Outcome::ConfigDriveRead(Arc::new(description))
-}
-
-fn membership() -> Arc<Membership> {
-    Arc::new(Membership {
-        cluster: "10.0.0.1:6443".into(),
-        name: "c1".into(),
-        node: "host-1".into(),
-        control_plane: false,
-    })
+    Outcome::ConfigDriveRead(Rig::kubeadm_description("host-1", Role::JoinWorker))
 }
 
 /// Boots the disk up to the point where kubeadm is at work.
@@ -195,9 +180,9 @@ fn kubeadm_runs_once_and_its_membership_lives_as_long_as_the_disk() {
     assert_eq!(rig.node.phase(), Phase::Bootstrapping);
     assert_eq!(rig.node.activity(), Activity::Bootstrapping);
     assert!(matches!(&rig.pending[..], [(_, Effect::Bootstrap { .. })]));
-    rig.answer(Outcome::Bootstrapped(Ok(membership()))).unwrap();
+    rig.answer(Outcome::Bootstrapped(Ok(Rig::membership()))).unwrap();
     assert_eq!(rig.node.phase(), Phase::OsRunning);
-    assert_eq!(rig.node.activity(), Activity::Member(&membership()));
+    assert_eq!(rig.node.activity(), Activity::Member(&Rig::membership()));
 
     rig.reset(ResetType::ForceOff);
     assert_eq!(rig.node.activity(), Activity::None);
@@ -207,7 +192,7 @@ fn kubeadm_runs_once_and_its_membership_lives_as_long_as_the_disk() {
         "only the kubelet starts: {:?}",
         rig.pending
     );
-    assert_eq!(rig.node.activity(), Activity::Member(&membership()));
+    assert_eq!(rig.node.activity(), Activity::Member(&Rig::membership()));
 
     rig.reset(ResetType::ForceOff);
     rig.boot_ramdisk(Rig::parameters(false));

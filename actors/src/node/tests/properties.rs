@@ -9,16 +9,14 @@ use serde_json::json;
 use crate::fault::SiteKind;
 use crate::node::agent::AgentRequest;
 use crate::node::agent::command::Operation;
-use crate::node::bmc::{
-    BmcCommand, BootPatch, Media, OverrideEnabled, PowerState, ResetType, Secret, TransferMethod,
-};
+use crate::node::bmc::{BmcCommand, Media, OverrideEnabled, PowerState, ResetType, Secret, TransferMethod};
 use crate::node::effect::{BootFailure, BootImage, CallError, Effect, FetchFailure, IronicCall, Outcome};
 use crate::node::firmware::{Host, System};
-use crate::node::os::intent::{Intent, Role};
+use crate::node::os::intent::Role;
 use crate::node::os::membership::{BootstrapFailure, Membership};
 use crate::node::update::{Component, Progress, Task};
 use crate::node::{Event, Refused, Reply};
-use crate::testkit::{Action, LookupAnswer, Rig, action};
+use crate::testkit::{Action, LookupAnswer, Rig, action, boot_override};
 use crate::time::SimInstant;
 use crate::timing::{Latency, Timing};
 use crate::wire::agent::ApiVersion;
@@ -47,14 +45,7 @@ fn outcome(effect: &Effect, error: Option<CallError>) -> Outcome {
                 Some(error) => Err(FetchFailure(error.to_string().into())),
             },
         },
-        Effect::ReadConfigDrive(_) => {
-            let mut description = (*Rig::description("host")).clone();
-            description.intent = Intent::Incomplete {
-                role: Role::Init,
-                missing: Box::default(),
-            };
-            Outcome::ConfigDriveRead(Arc::new(description))
-        }
+        Effect::ReadConfigDrive(_) => Outcome::ConfigDriveRead(Rig::kubeadm_description("host", Role::Init)),
         Effect::Bootstrap { machine, .. } => Outcome::Bootstrapped(match error {
             None => Ok(Arc::new(Membership {
                 cluster: "c".into(),
@@ -98,12 +89,8 @@ fn act(rig: &mut Rig, action: Action) {
             }
         }
         Action::Boot(target, enabled) => {
-            let patch = BootPatch {
-                target: Some(target),
-                enabled: Some(enabled),
-                ..BootPatch::default()
-            };
-            rig.bmc(BmcCommand::SetBoot(patch)).expect("an allowed target");
+            rig.bmc(boot_override(target, enabled))
+                .expect("an allowed target");
         }
         Action::Insert(slot) => {
             rig.bmc(BmcCommand::InsertMedia {

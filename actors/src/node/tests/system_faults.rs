@@ -1,6 +1,5 @@
 //! Faults of boot and of the installed system.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,8 +8,8 @@ use crate::node::bmc::{BmcCommand, BootTarget, Media, OverrideEnabled, ResetType
 use crate::node::effect::{BootImage, Cause, Effect, Outcome, Record};
 use crate::node::firmware::{Host, System};
 use crate::node::os::Stage;
-use crate::node::os::intent::{Intent, Role};
-use crate::node::os::membership::{Activity, BootstrapFailure, Membership, RETRY};
+use crate::node::os::intent::Role;
+use crate::node::os::membership::{Activity, BootstrapFailure, RETRY};
 use crate::node::phase::Phase;
 use crate::node::{Event, Node};
 use crate::testkit::Rig;
@@ -107,16 +106,16 @@ fn a_member_comes_back_as_the_same_node_after_each_restart() {
     }]));
     rig.reset(ResetType::On);
     at_kubeadm(&mut rig);
-    rig.answer(Outcome::Bootstrapped(Ok(membership()))).unwrap();
-    assert_eq!(rig.node.activity(), Activity::Member(&membership()));
+    rig.answer(Outcome::Bootstrapped(Ok(Rig::membership()))).unwrap();
+    assert_eq!(rig.node.activity(), Activity::Member(&Rig::membership()));
     rig.pass(seconds(60));
     assert_eq!(rig.node.activity(), Activity::None, "its kubelet falls silent");
-    assert_eq!(rig.node.disk().membership(), Some(&membership()));
+    assert_eq!(rig.node.disk().membership(), Some(&Rig::membership()));
     at_kubeadm(&mut rig);
     assert!(rig.pending.is_empty(), "kubeadm does not run again");
-    assert_eq!(rig.node.activity(), Activity::Member(&membership()));
+    assert_eq!(rig.node.activity(), Activity::Member(&Rig::membership()));
     rig.pass(seconds(600));
-    assert_eq!(rig.node.activity(), Activity::Member(&membership()));
+    assert_eq!(rig.node.activity(), Activity::Member(&Rig::membership()));
 }
 
 #[test]
@@ -177,21 +176,7 @@ fn joins() -> Outcome {
 }
 
 fn calls_kubeadm(role: Role) -> Outcome {
-    let mut description = (*Rig::description("host-1")).clone();
-    description.intent = Intent::Incomplete {
-        role,
-        missing: Box::default(),
-    };
-    Outcome::ConfigDriveRead(Arc::new(description))
-}
-
-fn membership() -> Arc<Membership> {
-    Arc::new(Membership {
-        name: "web".into(),
-        cluster: "10.0.0.1:6443".into(),
-        node: "host-1".into(),
-        control_plane: false,
-    })
+    Outcome::ConfigDriveRead(Rig::kubeadm_description("host-1", role))
 }
 
 /// Boots the disk up to the end of cloud-init.
@@ -253,8 +238,8 @@ fn kubeadm_fails_once_a_boot_and_not_at_each_of_its_tries() {
     assert_eq!(rig.hits(), [("adm", 2)]);
     rig.reset(ResetType::ForceRestart);
     at_kubeadm(&mut rig);
-    rig.answer(Outcome::Bootstrapped(Ok(membership()))).unwrap();
-    assert_eq!(rig.node.activity(), Activity::Member(&membership()));
+    rig.answer(Outcome::Bootstrapped(Ok(Rig::membership()))).unwrap();
+    assert_eq!(rig.node.activity(), Activity::Member(&Rig::membership()));
 }
 
 #[test]
