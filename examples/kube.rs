@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example kube -- serve CLUSTERS THREADS FILE`: a process with that many clusters, each with its own authority,
 //! certificate, listener and one ready node. FILE gets the address of the first cluster, a token of an administrator of it, and the
-//! resident bytes of the process with one cluster, with all, and with all once their start has left their histories. It runs until it is killed.
+//! resident bytes of the process with one cluster and with all. It runs until it is killed.
 //!
 //! `... bare THREADS FILE BODY`: the limit that it is measured against, an actix-web handler that answers every request with the
 //! bytes of the file BODY, behind the same TLS. FILE gets its address.
@@ -37,7 +37,7 @@ use metalsim_actors::kube::store::{Target, WriteOptions};
 use metalsim_actors::node::os::intent::Endpoint;
 use serde_json::{Value, json};
 
-use common::{VERSION, compacted, host, resident, settled, tell};
+use common::{VERSION, host, resident, settled, tell};
 
 /// Config maps in the first cluster: they are listed.
 const LISTED: usize = 500;
@@ -73,8 +73,6 @@ async fn serve(clusters: usize, threads: usize, file: &Path) -> anyhow::Result<(
     }
     settled(&all).await?;
     let full = resident()?;
-    compacted(&all).await?;
-    let later = resident()?;
     let cluster = all.first().context("at least one cluster")?;
     let token = cluster
         .cluster()
@@ -96,7 +94,6 @@ async fn serve(clusters: usize, threads: usize, file: &Path) -> anyhow::Result<(
         "objects": objects,
         "first": first,
         "full": full,
-        "later": later,
     });
     tell(file, &told)?;
     std::future::pending().await

@@ -67,19 +67,6 @@ pub(crate) async fn settled(clusters: &[Arc<SimulatedCluster>]) -> anyhow::Resul
     }
 }
 
-/// Waits until the start of the clusters has left their histories: etcd is compacted every five minutes.
-pub(crate) async fn compacted(clusters: &[Arc<SimulatedCluster>]) -> anyhow::Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    for cluster in clusters {
-        let started = cluster.cluster().read(|cluster| cluster.store.version());
-        while cluster.cluster().read(|cluster| cluster.store.oldest_version()) < started {
-            anyhow::ensure!(Instant::now() < deadline, "a history is not compacted");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-    Ok(())
-}
-
 /// The version of a cluster, if its pods run.
 fn version_if_running(cluster: &Cluster) -> Option<u64> {
     let running = |pod: &Arc<Object>| pod.at(&["status", "phase"]) == Some("Running".into());
