@@ -63,7 +63,8 @@ impl Text {
         interner: &Interner,
     ) -> Self {
         let before = previous.flatten();
-        let Some((pattern, words)) = take_apart(text).filter(|_| DIFFERENT.contains(&name)) else {
+        let parts = DIFFERENT.contains(&name).then(|| take_apart(text)).flatten();
+        let Some((pattern, words)) = parts else {
             return match (before, previous) {
                 (Some(before @ Self(Kept::Whole(old))), _) if **old == *text => before.clone(),
                 // What is written to an object that is there is rarely the same elsewhere.
