@@ -475,11 +475,20 @@ async fn a_hundred_clusters() {
         seen.iter()
             .all(|cluster| cluster["open"] == true && cluster["nodes"] == 1)
     );
+    let held: Vec<_> = endpoints
+        .iter()
+        .map(|endpoint| Arc::downgrade(&world.clusters.find(endpoint).unwrap()))
+        .collect();
     for number in 0..COUNT {
         let url = format!("{base}/api/v1/clusters/c{number}");
         assert_eq!(call("DELETE", &url, Value::Null).await.0, 204);
     }
     assert_eq!(world.clusters.endpoints().leased(), 0);
+    // Nothing keeps their objects in memory, once the last connections have ended.
+    until("all of them to be dropped", || async {
+        held.iter().all(|cluster| cluster.strong_count() == 0)
+    })
+    .await;
     assert!(is_refused(&format!("{}:6443", own_address(129))));
     world.stop().await;
 }
